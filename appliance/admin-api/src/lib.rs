@@ -1,0 +1,1 @@
+//! The control protocol between the admin CLI and the daemons.

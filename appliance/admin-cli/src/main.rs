@@ -1,0 +1,2 @@
+//! The appliance command.
+fn main() {}

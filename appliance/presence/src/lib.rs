@@ -1,0 +1,1 @@
+//! What the appliance does: register, publish, subscribe, compose, route; pure, one Server object per node.

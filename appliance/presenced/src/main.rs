@@ -1,0 +1,2 @@
+//! The presence daemon.
+fn main() {}

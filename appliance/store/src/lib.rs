@@ -1,0 +1,1 @@
+//! Durable bytes on sled: group commit, generations, snapshots.

@@ -1,0 +1,1 @@
+//! Detection of the machine's MCS class and the capacity that it carries.

@@ -1,0 +1,1 @@
+//! Black-box, simulated-world and interoperability tests.
