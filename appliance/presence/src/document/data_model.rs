@@ -208,6 +208,8 @@ impl Person {
                 return Err(InvalidDocument::RepeatedElement { parent, id, element });
             }
         }
+        person.notes.shrink_to_fit();
+        person.activities.shrink_to_fit();
         Ok(person)
     }
 }

@@ -4,10 +4,13 @@
 //! space between elements. An element of any other namespace is copied octet for octet with all
 //! that is in it, and given the namespace declarations that it used from around it.
 
+mod foreign;
+
 use std::borrow::Cow;
 
 use roxmltree::Node;
 
+use self::foreign::{ForeignTag, has_unprefixed_element, mentions};
 use super::namespace::{self, Known, Needed};
 
 /// A rendered element and the namespaces it needs.
@@ -60,6 +63,16 @@ pub(crate) fn elements<'a, 'input: 'a>(
 /// Whether an element is of this namespace.
 pub(crate) fn is_known(element: Node<'_, '_>, known: Known) -> bool {
     element.tag_name().namespace() == Some(known.name())
+}
+
+/// The value of an attribute without a namespace.
+///
+/// (`Node::attribute` takes an attribute of that name from any namespace.)
+pub(crate) fn attribute_of<'a>(element: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    element
+        .attributes()
+        .find(|attribute| attribute.namespace().is_none() && attribute.name() == name)
+        .map(|attribute| attribute.value())
 }
 
 /// The characters of an element; `None` when it holds elements.
@@ -311,63 +324,6 @@ pub(crate) fn push_attribute(out: &mut String, name: &str, value: &str) {
     out.push_str("=\"");
     push_value(out, value);
     out.push('"');
-}
-
-/// Whether `prefix:` stands in `raw`, as part of a name or of a value that may be a name.
-fn mentions(raw: &str, prefix: &str) -> bool {
-    let octets = raw.as_bytes();
-    raw.match_indices(prefix).any(|(at, _)| {
-        let follows = octets.get(at + prefix.len()) == Some(&b':');
-        let before = at.checked_sub(1).and_then(|before| octets.get(before));
-        let begins = before.is_none_or(|&octet| {
-            octet.is_ascii() && !octet.is_ascii_alphanumeric() && !b"_-.".contains(&octet)
-        });
-        follows && begins
-    })
-}
-
-/// Whether an element without a prefix begins in `raw`; comments may make it say so wrongly.
-fn has_unprefixed_element(raw: &str) -> bool {
-    raw.split('<').skip(1).any(|tag| {
-        let name = tag.split(['>', '/', ' ', '\t', '\r', '\n']).next().unwrap_or_default();
-        !name.is_empty() && !name.starts_with(['!', '?']) && !name.contains(':')
-    })
-}
-
-/// What a copied element's start tag declares itself.
-struct ForeignTag<'a> {
-    name_end: usize,
-    declared: Vec<&'a str>,
-}
-
-impl<'a> ForeignTag<'a> {
-    /// Reads a well-formed start tag.
-    fn read(raw: &'a str) -> Self {
-        let is_end = |c: char| c.is_ascii_whitespace() || c == '/' || c == '>';
-        let name_end = raw.find(is_end).unwrap_or(raw.len());
-        let mut declared = Vec::new();
-        let mut rest = raw.get(name_end..).unwrap_or_default().trim_ascii_start();
-        while !rest.starts_with(['/', '>'])
-            && let Some((name, value)) = rest.split_once('=')
-        {
-            let name = name.trim_ascii_end();
-            if name == "xmlns" {
-                declared.push("");
-            } else if let Some(prefix) = name.strip_prefix("xmlns:") {
-                declared.push(prefix);
-            }
-            let value = value.trim_ascii_start();
-            let mut quoted = value.chars();
-            let Some(quote) = quoted.next() else { break };
-            let Some((_, after)) = quoted.as_str().split_once(quote) else { break };
-            rest = after.trim_ascii_start();
-        }
-        Self { name_end, declared }
-    }
-
-    fn declares(&self, prefix: &str) -> bool {
-        self.declared.contains(&prefix)
-    }
 }
 
 #[cfg(test)]

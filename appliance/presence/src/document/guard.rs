@@ -61,15 +61,22 @@ pub enum Refused {
         /// The limit passed.
         limit: usize,
     },
-    /// `xmlns:p=''`, which Namespaces in XML 1.0 forbids.
-    #[error("a namespace prefix is bound to nothing")]
-    PrefixBoundToNothing,
+    /// `xmlns:p=''`, `xmlns:xmlns` or a name with nothing before its colon (Namespaces in XML 1.0).
+    #[error("a namespace prefix is not one that may be used")]
+    ForbiddenPrefix,
+    /// An XML declaration after the beginning.
+    #[error("the XML declaration is not at the beginning")]
+    LateDeclaration,
+    /// A processing instruction without a proper name.
+    #[error("a processing instruction has no proper name")]
+    ProcessingInstruction,
 }
 
 /// Checks `bytes` against `limits` and returns them as text.
 ///
-/// Well-formedness is left to the parser. Up to the first error in the markup, which is as far as
-/// the parser will read, every element and attribute is counted.
+/// Well-formedness is left to the parser, but for what the parser lets pass and stricter ones of
+/// watchers do not. Up to the first error in the markup, which is as far as the parser will read,
+/// every element and attribute is counted.
 ///
 /// # Errors
 /// The first limit passed, or the property that makes the body unacceptable.
@@ -86,6 +93,11 @@ pub fn check<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Refused> {
         return Err(Refused::NotUtf8);
     }
     let mut rest = content.as_bytes();
+    if let Some(declaration) = rest.strip_prefix(b"<?xml")
+        && declaration.first().is_some_and(u8::is_ascii_whitespace)
+    {
+        rest = past(declaration, b"?>");
+    }
     let mut depth = 0_usize;
     let mut namespaces = 0_usize;
     while let Some(at) = rest.iter().position(|&octet| octet == b'<') {
@@ -100,7 +112,10 @@ pub fn check<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Refused> {
                     return Err(Refused::DocumentType);
                 };
             }
-            Some(b'?') => rest = past(rest, b"?>"),
+            Some(b'?') => {
+                check_instruction(rest)?;
+                rest = past(rest, b"?>");
+            }
             Some(b'/') => {
                 depth = depth.saturating_sub(1);
                 rest = past(rest, b">");
@@ -135,6 +150,20 @@ fn past<'a>(octets: &'a [u8], end: &[u8]) -> &'a [u8] {
         .unwrap_or_default()
 }
 
+/// Checks that a processing instruction, from its `?`, begins with a name that it may have.
+fn check_instruction(octets: &[u8]) -> Result<(), Refused> {
+    let target = octets.split(|octet| b" \t\r\n?".contains(octet)).nth(1).unwrap_or_default();
+    let is_name =
+        |octet: &u8| octet.is_ascii_alphanumeric() || b"_-.".contains(octet) || !octet.is_ascii();
+    if target == b"xml" {
+        return Err(Refused::LateDeclaration);
+    }
+    if target.is_empty() || !target.iter().all(is_name) || target.eq_ignore_ascii_case(b"xml") {
+        return Err(Refused::ProcessingInstruction);
+    }
+    Ok(())
+}
+
 /// Whether the XML declaration names an encoding of which UTF-8 is not the decoder.
 fn declares_other_encoding(content: &str) -> bool {
     let Some(declaration) = content.strip_prefix("<?xml").and_then(|rest| rest.split("?>").next())
@@ -165,11 +194,14 @@ impl<'a> StartTag<'a> {
         let mut quote = None;
         let mut value_start = 0;
         let mut previous = b'<';
+        if octets.first() == Some(&b':') {
+            return Err(Refused::ForbiddenPrefix);
+        }
         for (at, &octet) in octets.iter().enumerate() {
             if let Some(end) = quote {
                 if octet == end {
                     if binds_prefix && at == value_start {
-                        return Err(Refused::PrefixBoundToNothing);
+                        return Err(Refused::ForbiddenPrefix);
                     }
                     quote = None;
                 }
@@ -186,6 +218,9 @@ impl<'a> StartTag<'a> {
                             return Err(Refused::TooManyAttributes { limit: limits.attributes });
                         }
                         let name = octets.get(name.clone()).unwrap_or_default();
+                        if name == b"xmlns:xmlns" || name.starts_with(b":") {
+                            return Err(Refused::ForbiddenPrefix);
+                        }
                         binds_prefix = name.starts_with(b"xmlns:");
                         namespaces += usize::from(binds_prefix || name == b"xmlns");
                         is_in_name = false;
@@ -274,9 +309,22 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_bound_to_nothing_is_refused() {
-        assert_eq!(verdict("<a xmlns:b=''/>"), Err(Refused::PrefixBoundToNothing));
+    fn prefixes_that_may_not_be_used_are_refused() {
+        assert_eq!(verdict("<a xmlns:b=''/>"), Err(Refused::ForbiddenPrefix));
+        for body in ["<a xmlns:xmlns='u'/>", "<:a/>", "<a :b = 'c'/>"] {
+            assert_eq!(verdict(body), Err(Refused::ForbiddenPrefix), "{body}");
+        }
         assert_eq!(verdict("<a xmlns='' b=''/>"), Ok(()));
+    }
+
+    #[test]
+    fn processing_instructions_need_a_proper_name() {
+        assert_eq!(verdict("<?xml version='1.0'?><?x-y <z> ?><a><?b?></a>"), Ok(()));
+        for instruction in ["<?XML x?>", "<?a:b c?>", "<?a/>?>", "<? a?>", "<??>", "<?a&?>"] {
+            assert_eq!(verdict(instruction), Err(Refused::ProcessingInstruction), "{instruction}");
+        }
+        assert_eq!(verdict("<?xml\nversion='1.0'?><a/>"), Ok(()));
+        assert_eq!(verdict(" <?xml version='1.0'?><a/>"), Err(Refused::LateDeclaration));
     }
 
     #[test]
@@ -292,7 +340,7 @@ mod tests {
 
     #[test]
     fn unfinished_markup_is_left_to_the_parser() {
-        for body in ["<", "<a", "<a b='", "<!--", "<![CDATA[", "<?", "</", "<a b=1"] {
+        for body in ["<", "<a", "<a b='", "<!--", "<![CDATA[", "<?b", "</", "<a b=1"] {
             assert_eq!(verdict(body), Ok(()), "{body}");
         }
     }

@@ -13,7 +13,7 @@ pub(crate) use self::tuple::read_timestamp;
 pub use self::tuple::{Basic, Contact, Priority, Tuple};
 use super::caps;
 use super::data_model::{Device, Person};
-use super::fragment::{Fragment, Renderer, elements, text_of};
+use super::fragment::{Fragment, Renderer, attribute_of, elements, text_of};
 use super::guard::{self, Limits};
 use super::invalid_document::{Excerpt, InvalidDocument};
 use super::namespace::{self, Known};
@@ -72,6 +72,12 @@ impl PublishedDocument {
         for child in elements(root) {
             document.add(child, language, &mut renderer)?;
         }
+        // Documents are kept by the ten thousand.
+        document.tuples.shrink_to_fit();
+        document.devices.shrink_to_fit();
+        document.persons.shrink_to_fit();
+        document.notes.shrink_to_fit();
+        document.extensions.shrink_to_fit();
         refuse_repeated_ids("tuple", document.tuples.iter().map(Tuple::id))?;
         refuse_repeated_ids("device", document.devices.iter().map(Device::id))?;
         refuse_repeated_ids("person", document.persons.iter().map(Person::id))?;
@@ -214,7 +220,8 @@ pub(crate) fn required_attribute<'a>(
     name: &'static str,
     attribute: &'static str,
 ) -> Result<&'a str, InvalidDocument> {
-    let value = element.attribute(attribute).map(str::trim_ascii).filter(|value| !value.is_empty());
+    let value = attribute_of(element, attribute).map(str::trim_ascii);
+    let value = value.filter(|value| !value.is_empty());
     value.ok_or(InvalidDocument::MissingAttribute { element: name, attribute })
 }
 

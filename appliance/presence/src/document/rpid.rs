@@ -5,7 +5,7 @@ use std::fmt;
 use roxmltree::Node;
 use sip::clock::WallTime;
 
-use super::fragment::{elements, is_known, text_of};
+use super::fragment::{attribute_of, elements, is_known, text_of};
 use super::namespace::Known;
 use super::timestamp;
 
@@ -210,7 +210,7 @@ impl UserInput {
             _ => return None,
         };
         // Clients older than the RFC say since.
-        let last = element.attribute("last-input").or_else(|| element.attribute("since"));
+        let last = attribute_of(element, "last-input").or_else(|| attribute_of(element, "since"));
         Some(Self { is_idle, last: last.and_then(timestamp::parse) })
     }
 }

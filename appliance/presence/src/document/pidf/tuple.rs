@@ -4,7 +4,7 @@ use roxmltree::Node;
 use sip::clock::WallTime;
 
 use super::super::caps::Capabilities;
-use super::super::fragment::{Identified, Renderer, elements, text_of};
+use super::super::fragment::{Identified, Renderer, attribute_of, elements, text_of};
 use super::super::invalid_document::{Excerpt, InvalidDocument};
 use super::super::namespace::Known;
 use super::super::rpid::UserInput;
@@ -284,7 +284,7 @@ fn read_contact<'a>(
 ) -> Result<Contact, InvalidDocument> {
     let text = text_of(element).ok_or(InvalidDocument::ElementInText { element: "contact" })?;
     let uri = text.trim_ascii();
-    let priority = match element.attribute("priority") {
+    let priority = match attribute_of(element, "priority") {
         Some(value) => Some(
             Priority::parse(value.trim_ascii())
                 .ok_or_else(|| InvalidDocument::Priority { found: Excerpt::of(value) })?,
