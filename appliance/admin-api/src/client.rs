@@ -13,6 +13,9 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::wire::{self, DecodeFailure};
 
+/// How often a waiting client looks whether it is still to wait.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// How long a daemon may take to accept a connection, and to take a request in.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,12 @@ pub enum AskFailure {
         socket: PathBuf,
         /// How long was waited.
         waited: Duration,
+    },
+    /// The asker gave up waiting; what was asked may still be done.
+    #[error("cancelled while waiting for the answer on {socket}")]
+    Cancelled {
+        /// On which socket.
+        socket: PathBuf,
     },
     /// The connection ended before the answer; what was asked may have been done.
     #[error("the connection to {socket} ended before the answer")]
@@ -100,20 +109,22 @@ impl Client {
     /// # Errors
     /// [`AskFailure`].
     pub fn ask(&mut self, request: &Request) -> Result<Answer, AskFailure> {
-        self.ask_within(request, request.answer_within())
+        self.ask_while(request, request.answer_within(), &mut || true)
     }
 
-    /// Puts a question and waits for its answer this long.
+    /// Puts a question and waits for its answer this long, and only while `is_wanted` says so;
+    /// it is asked some ten times a second.
     ///
     /// # Errors
     /// [`AskFailure`].
-    pub fn ask_within(
+    pub fn ask_while(
         &mut self,
         request: &Request,
         within: Duration,
+        is_wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Answer, AskFailure> {
         let line = wire::encode_request(request)?;
-        let deadline = Instant::now() + within;
+        let asked = Instant::now();
         self.stream.write_all(&line).map_err(|source| self.failed(source, CONNECT_WITHIN))?;
         let mut chunk = vec![0; 64 * 1024];
         loop {
@@ -129,19 +140,28 @@ impl Client {
                     return Err(AskFailure::TooLong { socket: self.socket.clone(), source });
                 }
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = within.saturating_sub(asked.elapsed());
             if left.is_zero() {
                 return Err(AskFailure::TimedOut { socket: self.socket.clone(), waited: within });
             }
+            if !is_wanted() {
+                return Err(AskFailure::Cancelled { socket: self.socket.clone() });
+            }
             self.stream
-                .set_read_timeout(Some(left))
+                .set_read_timeout(Some(left.min(LOOK_EVERY)))
                 .map_err(|source| self.failed(source, within))?;
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
                     return Err(AskFailure::Broken { socket: self.socket.clone(), source: None });
                 }
                 Ok(count) => self.framer.push(chunk.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted
+                            | io::ErrorKind::WouldBlock
+                            | io::ErrorKind::TimedOut
+                    ) => {}
                 Err(error) => return Err(self.failed(error, within)),
             }
         }
@@ -243,8 +263,11 @@ mod tests {
             let _ = stream.read_to_end(&mut Vec::new());
         });
         let mut client = Client::connect(&path).unwrap();
-        let failure = client.ask_within(&Request::ShowStatus, Duration::from_millis(50));
+        let failure =
+            client.ask_while(&Request::ShowStatus, Duration::from_millis(50), &mut || true);
         assert!(matches!(failure.unwrap_err(), AskFailure::TimedOut { .. }));
+        let failure = client.ask_while(&Request::ShowStatus, Duration::MAX, &mut || false);
+        assert!(matches!(failure.unwrap_err(), AskFailure::Cancelled { .. }));
         drop(client);
         thread.join().unwrap();
     }

@@ -1,0 +1,9 @@
+//! What the commands do, one file a verb. The table in `grammar/table.rs` names each function.
+
+pub(crate) mod file;
+pub(crate) mod help;
+pub(crate) mod set;
+pub(crate) mod show;
+pub(crate) mod unset;
+pub(crate) mod user;
+pub(crate) mod utils;

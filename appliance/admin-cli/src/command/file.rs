@@ -1,0 +1,127 @@
+//! `file …`: the logs, as far as the daemon keeps them.
+
+use admin_api::answer::Answer;
+use admin_api::answer::log::LogLines;
+use admin_api::client::AskFailure;
+use admin_api::request::{LogQuery, MAX_LOG_LINES, Request};
+
+use crate::failure::Failure;
+use crate::grammar::Arguments;
+use crate::pager::{Flow, Pager};
+use crate::render::log;
+use crate::session::{Ending, Outcome, Session};
+
+const TAIL_LINES: u32 = 10;
+
+/// How long the daemon holds a question for lines that are not there yet.
+const TAIL_WAIT_MS: u64 = 10_000;
+
+pub(crate) fn list_log(session: &mut Session, _: &Arguments) -> Outcome {
+    session.show(&Request::ListLogs)
+}
+
+pub(crate) fn view_log(session: &mut Session, arguments: &Arguments) -> Outcome {
+    let pager = session.pager();
+    whole(session, arguments, pager)
+}
+
+pub(crate) fn search_log(session: &mut Session, arguments: &Arguments) -> Outcome {
+    let pager = session.pager();
+    whole(session, arguments, pager)
+}
+
+pub(crate) fn get_log(session: &mut Session, arguments: &Arguments) -> Outcome {
+    whole(session, arguments, Pager::new(None))
+}
+
+fn query(arguments: &Arguments) -> LogQuery {
+    LogQuery {
+        log: arguments.required("LOG").to_owned(),
+        after_sequence: Some(0),
+        limit: MAX_LOG_LINES,
+        minimum_level: None,
+        area: None,
+        contains: arguments.text("TEXT").map(str::to_owned),
+        wait_ms: 0,
+    }
+}
+
+fn read(session: &Session, query: &LogQuery) -> Result<LogLines, Failure> {
+    match session.ask(&Request::ReadLog(query.clone()))? {
+        Answer::LogLines(lines) => Ok(lines),
+        // A daemon of the same release answers in kind; one that does not has nothing to show.
+        _ => Ok(LogLines {
+            lines: Vec::new(),
+            next_after_sequence: query.after_sequence.unwrap_or_default(),
+            more: false,
+            lost_lines: 0,
+        }),
+    }
+}
+
+/// Prints a log from its oldest line to its newest; as JSON in one document.
+fn whole(session: &Session, arguments: &Arguments, mut pager: Pager) -> Outcome {
+    let mut query = query(arguments);
+    let mut all: Option<LogLines> = None;
+    loop {
+        let page = read(session, &query)?;
+        let is_stuck = Some(page.next_after_sequence) <= query.after_sequence;
+        let is_last = is_stuck || !page.more;
+        query.after_sequence = Some(page.next_after_sequence);
+        if session.is_json {
+            match &mut all {
+                Some(all) => {
+                    all.lines.extend(page.lines);
+                    all.next_after_sequence = page.next_after_sequence;
+                    all.more = page.more;
+                }
+                None => all = Some(page),
+            }
+        } else {
+            let lines = page.lines.iter().map(|line| log::line(line, session.zone()));
+            if pager.lines(lines)? == Flow::Stop {
+                break;
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    if let Some(all) = all {
+        session.present(&Answer::LogLines(all))?;
+    }
+    pager.flush()?;
+    Ok(Ending::Done)
+}
+
+pub(crate) fn tail_log(session: &mut Session, arguments: &Arguments) -> Outcome {
+    let limit = arguments.number("lines").unwrap_or(TAIL_LINES);
+    let newest = LogQuery { after_sequence: None, limit, ..query(arguments) };
+    let mut page = read(session, &newest)?;
+    if session.is_json {
+        session.present(&Answer::LogLines(page))?;
+        return Ok(Ending::Done);
+    }
+    let mut pager = Pager::new(None);
+    loop {
+        if page.lost_lines > 0 {
+            pager.line(&format!("({} lines came too fast to be kept)", page.lost_lines))?;
+        }
+        pager.lines(page.lines.iter().map(|line| log::line(line, session.zone())))?;
+        pager.flush()?;
+        let next = LogQuery {
+            after_sequence: Some(page.next_after_sequence),
+            limit: MAX_LOG_LINES,
+            wait_ms: TAIL_WAIT_MS,
+            ..newest.clone()
+        };
+        page = match read(session, &next) {
+            Ok(page) => page,
+            Err(Failure::Ask(AskFailure::Cancelled { .. })) => return Ok(Ending::Done),
+            Err(failure) => return Err(failure),
+        };
+        if session.is_interrupted() {
+            return Ok(Ending::Done);
+        }
+    }
+}
