@@ -402,6 +402,34 @@ fn bodies_that_cost_too_much_are_refused_at_once() {
 }
 
 #[test]
+fn a_body_that_would_swell_is_refused() {
+    let name = "n".repeat(20_000);
+    let started = Instant::now();
+    for content in [
+        format!("<dm:person id='p' xmlns:n='{name}'>{}</dm:person>", "<n:a/>".repeat(4_000)),
+        format!(
+            "<dm:person id='p' xmlns:n='{name}'>{}</dm:person>",
+            "<dm:a n:b=''/>".repeat(2_000)
+        ),
+        format!(
+            "<tuple id='a' xmlns:n='{name}'><status>{}</status></tuple>",
+            "<n:a/>".repeat(4_000)
+        ),
+    ] {
+        let refused = refusal(&content);
+        assert_eq!(refused, InvalidDocument::TooLarge { limit: 131_072 });
+    }
+    let tuples: String =
+        (0..1_000).map(|n| format!("<tuple id='t{n}'><status/><note/></tuple>")).collect();
+    let notes = format!("<tuple id='t'><status/>{}</tuple>", "<note/>".repeat(4_000));
+    for content in [tuples, notes] {
+        let body = inside(&content).replacen("entity", &format!("xml:lang='{name}' entity"), 1);
+        assert_eq!(parse(&body).unwrap_err(), InvalidDocument::TooLarge { limit: 131_072 });
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
 fn the_worst_body_within_the_limits_is_read_soon() {
     let declarations: String = (0..58).map(|n| format!(" xmlns:n{n}='urn:{n}'")).collect();
     let elements = "<x:a b='1' c='2' d='3'/>".repeat(2_500);

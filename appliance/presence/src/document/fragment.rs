@@ -101,19 +101,30 @@ pub(crate) struct Renderer<'a> {
     needed: Needed,
     /// `xml:lang` of the root element, where nothing inside it has said otherwise.
     language: Option<&'a str>,
+    /// What may still be written. A long namespace name or language given once and used by many
+    /// small elements is repeated with each of them, so what is sent does not bound it.
+    budget: usize,
 }
 
 impl<'a> Renderer<'a> {
     /// Starts with nothing; `source` is the text that the nodes were parsed from.
-    pub(crate) const fn new(source: &'a str, language: Option<&'a str>) -> Self {
-        Self { source, out: String::new(), needed: Needed::new(), language }
+    pub(crate) const fn new(source: &'a str, language: Option<&'a str>, budget: usize) -> Self {
+        Self { source, out: String::new(), needed: Needed::new(), language, budget }
+    }
+
+    /// Whether more was to be written than the budget allows; then attributes were left out.
+    pub(crate) const fn is_exhausted(&self) -> bool {
+        self.out.len() > self.budget
     }
 
     /// Ends the fragment and starts another.
     pub(crate) fn take(&mut self) -> Fragment {
         let fragment =
             Fragment { xml: self.out.as_str().into(), needed: std::mem::take(&mut self.needed) };
-        self.out.clear();
+        if !self.is_exhausted() {
+            self.budget -= self.out.len();
+            self.out.clear();
+        }
         fragment
     }
 
@@ -238,7 +249,10 @@ impl<'a> Renderer<'a> {
     }
 
     fn attribute(&mut self, name: &str, value: &str) {
-        push_attribute(&mut self.out, name, value);
+        // Only attributes are ever written more often than they were sent.
+        if !self.is_exhausted() {
+            push_attribute(&mut self.out, name, value);
+        }
     }
 
     fn foreign(&mut self, element: Node<'_, 'a>) {
@@ -334,7 +348,7 @@ mod tests {
     fn rendered(source: &str) -> String {
         let document = roxmltree::Document::parse(source).unwrap();
         let language = document.root_element().attribute((namespace::XML, "lang"));
-        let mut renderer = Renderer::new(source, language);
+        let mut renderer = Renderer::new(source, language, 1_000);
         renderer.element(document.root_element().first_element_child().unwrap());
         renderer.take().xml.into()
     }

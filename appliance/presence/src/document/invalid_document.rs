@@ -21,6 +21,12 @@ pub enum InvalidDocument {
     /// More nodes than allowed.
     #[error("the document has too many elements")]
     TooManyNodes,
+    /// Few octets that become many when each element declares the namespaces that it uses.
+    #[error("the document is larger than {limit} octets when its elements stand alone")]
+    TooLarge {
+        /// The limit passed.
+        limit: usize,
+    },
     /// The root element is not a PIDF `presence`.
     #[error("the root element is not presence of urn:ietf:params:xml:ns:pidf but {found}")]
     NotPresence {

@@ -68,9 +68,12 @@ impl PublishedDocument {
         };
         refuse_stray_text(root, "presence")?;
         let language = root.attribute((namespace::XML, "lang"));
-        let mut renderer = Renderer::new(source, language);
+        let mut renderer = Renderer::new(source, language, limits.bytes.saturating_mul(2));
         for child in elements(root) {
             document.add(child, language, &mut renderer)?;
+            if renderer.is_exhausted() {
+                return Err(InvalidDocument::TooLarge { limit: limits.bytes.saturating_mul(2) });
+            }
         }
         // Documents are kept by the ten thousand.
         document.tuples.shrink_to_fit();
