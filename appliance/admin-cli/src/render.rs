@@ -17,7 +17,7 @@ pub(crate) fn answer(answer: &Answer, zone: &Zone) -> Vec<String> {
         Answer::Hardware(hardware) => node::hardware(hardware),
         Answer::Capacity(capacity) => node::capacity(capacity),
         Answer::Users(_) | Answer::Subscriptions(_) | Answer::Registrations(_) => {
-            ListTable::default().lines(answer, zone, true)
+            ListTable::default().lines(answer, true)
         }
         Answer::User(user) => people::user(user, zone),
         Answer::Presence(presence) => people::presence(presence, zone),
@@ -53,21 +53,15 @@ pub(crate) struct ListTable {
 
 impl ListTable {
     /// The lines of a page.
-    pub(crate) fn lines(&mut self, answer: &Answer, zone: &Zone, is_last: bool) -> Vec<String> {
+    pub(crate) fn lines(&mut self, answer: &Answer, is_last: bool) -> Vec<String> {
         let (table, total, one, many) = match answer {
             Answer::Users(page) => (people::users(&page.items), page.total, "user", "users"),
-            Answer::Subscriptions(page) => (
-                people::subscriptions(&page.items, zone),
-                page.total,
-                "subscription",
-                "subscriptions",
-            ),
-            Answer::Registrations(page) => (
-                people::registrations(&page.items, zone),
-                page.total,
-                "registration",
-                "registrations",
-            ),
+            Answer::Subscriptions(page) => {
+                (people::subscriptions(&page.items), page.total, "subscription", "subscriptions")
+            }
+            Answer::Registrations(page) => {
+                (people::registrations(&page.items), page.total, "registration", "registrations")
+            }
             _ => return Vec::new(),
         };
         let mut lines = match &self.widths {

@@ -66,6 +66,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a person works at the shell.
+    pub(crate) const fn is_interactive(&self) -> bool {
+        self.interrupt.is_some()
+    }
+
     /// Whether Ctrl-C was pressed.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupt.as_ref().is_some_and(Interrupt::was_pressed)
@@ -167,7 +172,7 @@ impl<'a> ListPrinter<'a> {
         if self.session.is_json {
             return self.json_page(answer, is_last);
         }
-        let lines = self.table.lines(answer, self.session.zone(), is_last);
+        let lines = self.table.lines(answer, is_last);
         let flow = self.pager.lines(lines)?;
         self.pager.flush()?;
         self.is_first = false;

@@ -13,6 +13,8 @@ use rustyline::{
     KeyEvent, Modifiers, RepeatCount,
 };
 
+use serde_json::json;
+
 use crate::completion::LineCompleter;
 use crate::failure::Failure;
 use crate::grammar::lexer::lex;
@@ -115,31 +117,34 @@ pub(crate) fn execute(session: &mut Session, line: &str) -> Outcome {
     (parsed.command.run)(session, &parsed.arguments)
 }
 
-/// Tells of a failure: as JSON on standard output, else where the person looks.
-pub(crate) fn report(session: &Session, failure: &Failure) -> io::Result<()> {
+/// Tells of a failure: on standard output as JSON or at the shell, else on standard error.
+pub(crate) fn report(session: &Session, failure: &Failure) -> Result<(), Failure> {
     if session.is_json {
-        let document = serde_json::json!({ "error": failure.json() });
-        let document = crate::render::text::safe_json(&document.to_string());
-        return writeln!(io::stdout(), "{document}");
+        return session.print_json(&json!({ "error": failure.json() }));
     }
-    let mut screen = io::stderr().lock();
-    for line in failure.lines() {
-        writeln!(screen, "{line}")?;
+    let text: String = failure.lines().iter().map(|line| format!("{line}\n")).collect();
+    if session.is_interactive() {
+        return Ok(io::stdout().write_all(text.as_bytes())?);
     }
-    Ok(())
+    Ok(io::stderr().write_all(text.as_bytes())?)
 }
 
 /// Lists what may follow a line.
 fn explain(session: &Session, left: &str) -> Result<(), Failure> {
     let expected = match grammar::what_follows(left, session.level) {
         Ok((expected, _)) => expected,
-        Err(misuse) => return session.print(misuse.lines()),
+        Err(misuse) => return report(session, &misuse.into()),
     };
     let value = |slot: &Slot| (slot.name.to_owned(), slot.help.to_owned());
     let mut rows: Vec<(String, String)> = expected.value.map(value).into_iter().collect();
     rows.extend(expected.words.iter().map(|(word, help)| ((*word).to_owned(), (*help).to_owned())));
     if let Some(command) = expected.complete {
         rows.push(("<enter>".to_owned(), command.summary.to_owned()));
+    }
+    if session.is_json {
+        let follows: Vec<_> =
+            rows.iter().map(|(name, help)| json!({ "name": name, "help": help })).collect();
+        return session.print_json(&json!({ "follows": follows }));
     }
     if rows.is_empty() {
         return session.print(["  Nothing that may stand here begins so."]);

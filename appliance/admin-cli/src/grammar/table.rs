@@ -117,15 +117,22 @@ pub(crate) const COMMANDS: &[Command] = &[
         extras: &[],
         level: Level::Monitor,
         summary: "list who is watching a user",
-        details: "",
+        details: "As \"show subscriptions\" does, for one user.",
         example: "show watchers anna",
         run: show::watchers,
     },
-    look(&["show", "subscriptions"], "list all subscriptions", "", show::subscriptions),
+    look(
+        &["show", "subscriptions"],
+        "list all subscriptions",
+        "\"due\" marks watchers who have yet to be told of a change. With --json also Call-ID \
+         and age.",
+        show::subscriptions,
+    ),
     look(
         &["show", "registrations"],
         "list all registered devices",
-        "One line a binding: whose, where it is reached, and how long it still lasts.",
+        "One line a binding: whose, where it is reached, and how long it still lasts. \"show user\" \
+         tells more.",
         show::registrations,
     ),
     look(

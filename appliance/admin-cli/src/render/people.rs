@@ -63,7 +63,9 @@ pub(crate) fn user(user: &UserDetail, zone: &Zone) -> Vec<String> {
         .add("Watchers", user.watchers.to_string())
         .add("Watching", user.watching.to_string())
         .lines();
-    lines.extend(titled("Devices", registrations(&user.bindings, zone).lines()));
+    for binding in &user.bindings {
+        lines.extend(titled("Device", device(binding, zone)));
+    }
     lines.extend(titled("Publications", publications(&user.publications, zone)));
     lines
 }
@@ -77,32 +79,33 @@ fn titled(title: &str, lines: Vec<String>) -> Vec<String> {
 }
 
 /// A list of bindings.
-pub(crate) fn registrations(registrations: &[Registration], zone: &Zone) -> Table {
-    let mut table = Table::new(&[
-        "ID",
-        "CONTACT",
-        "Q",
-        "EXPIRES IN",
-        "REFRESHED",
-        "FROM",
-        "CLIENT",
-        "CAPABILITIES",
-        "PATH",
-    ]);
+pub(crate) fn registrations(registrations: &[Registration]) -> Table {
+    let mut table = Table::new(&["ID", "CONTACT", "EXPIRES IN", "FROM", "CLIENT"]);
     for binding in registrations {
         table.row([
             binding.id.to_string(),
             binding.contact.clone(),
-            format!("{}.{:03}", binding.q_thousandths / 1_000, binding.q_thousandths % 1_000),
             duration(binding.expires_in_s),
-            or_dash(binding.refreshed_unix_ms.map(|time| zone.time(time))),
             or_dash(binding.source.clone()),
             or_dash(binding.user_agent.clone()),
-            or_dash(joined(&binding.capabilities)),
-            or_dash(joined(&binding.path)),
         ]);
     }
     table
+}
+
+/// A binding with everything known.
+fn device(binding: &Registration, zone: &Zone) -> Vec<String> {
+    let q = binding.q_thousandths;
+    Fields::default()
+        .add("Contact", &binding.contact)
+        .add("Preference", format!("{}.{:03}", q / 1_000, q % 1_000))
+        .add("Expires in", duration(binding.expires_in_s))
+        .maybe("Refreshed", binding.refreshed_unix_ms.map(|time| zone.time(time)))
+        .maybe("From", binding.source.as_deref())
+        .maybe("Client", binding.user_agent.as_deref())
+        .maybe("Capabilities", joined(&binding.capabilities))
+        .maybe("Path", joined(&binding.path))
+        .lines()
 }
 
 fn joined(list: &[String]) -> Option<String> {
@@ -125,19 +128,9 @@ fn publications(publications: &[Publication], zone: &Zone) -> Vec<String> {
 }
 
 /// A list of subscriptions.
-pub(crate) fn subscriptions(subscriptions: &[Subscription], zone: &Zone) -> Table {
-    let mut table = Table::new(&[
-        "WATCHER",
-        "WATCHED",
-        "PACKAGE",
-        "STATE",
-        "EXPIRES IN",
-        "SINCE",
-        "TO",
-        "CSEQ",
-        "DUE",
-        "CALL-ID",
-    ]);
+pub(crate) fn subscriptions(subscriptions: &[Subscription]) -> Table {
+    let mut table =
+        Table::new(&["WATCHER", "WATCHED", "PACKAGE", "STATE", "EXPIRES IN", "TO", "CSEQ", "DUE"]);
     for subscription in subscriptions {
         table.row([
             subscription.watcher.clone(),
@@ -145,11 +138,9 @@ pub(crate) fn subscriptions(subscriptions: &[Subscription], zone: &Zone) -> Tabl
             subscription.package.clone(),
             state(subscription.state).to_owned(),
             duration(subscription.expires_in_s),
-            or_dash(subscription.since_unix_ms.map(|time| zone.time(time))),
             or_dash(subscription.destination.clone()),
             subscription.notify_cseq.to_string(),
             yes(subscription.is_notify_due).to_owned(),
-            subscription.call_id.clone(),
         ]);
     }
     table
