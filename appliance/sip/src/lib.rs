@@ -1,5 +1,15 @@
 //! SIP syntax, transactions, dialogs and digest (RFC 3261 family), free of clocks, sockets and
 //! randomness.
 
+pub mod aor;
 pub mod clock;
+pub mod digest;
 pub mod flow;
+pub mod framing;
+pub mod header;
+pub mod locate;
+pub mod message;
+pub mod parse;
+pub mod scan;
+pub mod uri;
+pub mod write;

@@ -1,0 +1,139 @@
+//! Messages to bytes (RFC 3261 §7). Bodies go out as they are; Content-Length is always told,
+//! and always by us.
+
+use rsip::{Headers, Request, Response, Version};
+
+use crate::message::{self, Kind, header_name, header_value};
+use crate::uri;
+
+/// Writes a request behind what `out` holds.
+pub fn request(request: &Request, out: &mut Vec<u8>) {
+    out.extend_from_slice(message::method(request.method).as_bytes());
+    out.push(b' ');
+    push_line_text(uri::to_string(&request.uri).as_bytes(), out);
+    out.push(b' ');
+    out.extend_from_slice(version(&request.version));
+    out.extend_from_slice(b"\r\n");
+    headers_and_body(&request.headers, &request.body, out);
+}
+
+/// Writes a response behind what `out` holds.
+pub fn response(response: &Response, out: &mut Vec<u8>) {
+    out.extend_from_slice(version(&response.version));
+    out.push(b' ');
+    decimal(u64::from(response.status_code.code()), out);
+    out.push(b' ');
+    push_line_text(message::reason_of(&response.status_code).as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
+    headers_and_body(&response.headers, &response.body, out);
+}
+
+/// Writes one header line. Line ends inside the value become blanks, so that no value can add a
+/// header.
+pub fn header(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    push_line_text(value.as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number.
+pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// Writes the Content-Length line and the blank line that ends a head.
+pub fn end_of_head(body_length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(u64::try_from(body_length).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+fn headers_and_body(headers: &Headers, body: &[u8], out: &mut Vec<u8>) {
+    for one in headers.iter() {
+        let name = header_name(one);
+        if !name.eq_ignore_ascii_case(Kind::ContentLength.name()) {
+            header(name, header_value(one), out);
+        }
+    }
+    end_of_head(body.len(), out);
+    out.extend_from_slice(body);
+}
+
+fn push_line_text(text: &[u8], out: &mut Vec<u8>) {
+    if memchr::memchr2(b'\r', b'\n', text).is_none() {
+        out.extend_from_slice(text);
+    } else {
+        out.extend(text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+    }
+}
+
+const fn version(version: &Version) -> &'static [u8] {
+    match version {
+        Version::V1 => b"SIP/1.0",
+        Version::V2 => b"SIP/2.0",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{HeaderAccess, Method, response_to};
+
+    fn options() -> Request {
+        let mut headers = Headers::default();
+        headers.append("Via", "SIP/2.0/UDP a.test;branch=z9hG4bK1");
+        headers.append("To", "<sip:b@c.test>");
+        headers.append("l", "99");
+        Request {
+            method: Method::Options,
+            uri: uri::parse("sip:b@c.test;lr").unwrap(),
+            version: Version::V2,
+            headers,
+            body: vec![0, 255, b'\r', b'\n'],
+        }
+    }
+
+    #[test]
+    fn bodies_are_exact_and_lengths_our_own() {
+        let mut bytes = Vec::new();
+        request(&options(), &mut bytes);
+        let mut expected = b"OPTIONS sip:b@c.test;lr SIP/2.0\r\n\
+            Via: SIP/2.0/UDP a.test;branch=z9hG4bK1\r\nTo: <sip:b@c.test>\r\n\
+            Content-Length: 4\r\n\r\n"
+            .to_vec();
+        expected.extend_from_slice(&[0, 255, b'\r', b'\n']);
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn values_cannot_add_headers() {
+        let mut answer = response_to(&options(), 200, Some("OK\r\nX: y"), Some("t"));
+        answer.headers.append("Subject", "a\r\nEvil: b\nc");
+        let mut bytes = Vec::new();
+        response(&answer, &mut bytes);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with("SIP/2.0 200 OK  X: y\r\n"), "{text}");
+        assert!(text.contains("\r\nSubject: a  Evil: b c\r\n"), "{text}");
+        assert!(text.contains("\r\nTo: <sip:b@c.test>;tag=t\r\n"), "{text}");
+    }
+
+    #[test]
+    fn numbers_of_every_length() {
+        for number in [0, 9, 10, 4_294_967_295, u64::MAX] {
+            let mut out = Vec::new();
+            decimal(number, &mut out);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
+}
