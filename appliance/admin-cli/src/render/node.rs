@@ -148,7 +148,7 @@ pub(crate) fn capacity(capacity: &Capacity) -> Vec<String> {
         .lines();
     if capacity.users_left_out_total > 0 {
         lines.push(format!(
-            "Not served, because the machine is too small for all: {} users",
+            "Enabled but not served, because the machine is too small for all: {}",
             capacity.users_left_out_total
         ));
         lines.extend(capacity.users_left_out.iter().map(|id| format!("    {}", safe(id.as_str()))));
