@@ -125,7 +125,12 @@ impl Client {
     ) -> Result<Answer, AskFailure> {
         let line = wire::encode_request(request)?;
         let asked = Instant::now();
-        self.stream.write_all(&line).map_err(|source| self.failed(source, CONNECT_WITHIN))?;
+        match self.stream.write_all(&line) {
+            // A daemon that turns the caller away says so without reading on: its word counts
+            // for more than that the request did not get through.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => sent.map_err(|source| self.failed(source, CONNECT_WITHIN))?,
+        }
         let mut chunk = vec![0; 64 * 1024];
         loop {
             match self.framer.next_line() {
@@ -233,6 +238,19 @@ mod tests {
         let failure = client.ask(&Request::ShowStatus).unwrap_err();
         assert!(matches!(failure, AskFailure::Refused(refusal) if refusal.what == "busy"));
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_turns_the_caller_away_is_heard() {
+        let (_dir, path, thread) = daemon(|mut stream| {
+            let refusal = Refusal::new(RefusalCode::NotPermitted, "not you", "here", "leave");
+            stream.write_all(&encode_reply(&Err(refusal))).unwrap();
+        });
+        let mut client = Client::connect(&path).unwrap();
+        // Now the request meets a closed connection.
+        thread.join().unwrap();
+        let failure = client.ask(&Request::ShowStatus).unwrap_err();
+        assert!(matches!(failure, AskFailure::Refused(refusal) if refusal.what == "not you"));
     }
 
     #[test]
