@@ -1,5 +1,7 @@
 //! Every command by full words and by prefixes, and what is said when a line is none.
 
+use proptest::prelude::*;
+
 use super::{Command, Kind, Level, Misuse, Slot, manual, parse, table, what_follows};
 
 const ADMINISTRATOR: Level = Level::Administrator;
@@ -222,4 +224,26 @@ fn the_written_manual_is_the_one_of_the_table() {
         written.lines().eq(manual::markdown()),
         "COMMANDS.md is out of date: appliance help --markdown > appliance/admin-cli/COMMANDS.md"
     );
+}
+
+proptest! {
+    #[test]
+    fn any_line_is_a_command_or_explained_without_upsetting_the_terminal(
+        head in prop::sample::select(
+            table::COMMANDS.iter().map(|command| command.words.join(" ")).collect::<Vec<_>>(),
+        ),
+        cut in 0_usize..40,
+        tail in ".*",
+    ) {
+        let line = format!("{}{tail}", head.get(..cut).unwrap_or(&head));
+        if let Err(misuse) = parse(&line, ADMINISTRATOR) {
+            for text in misuse.lines() {
+                prop_assert!(!text.chars().any(char::is_control), "{:?}", text);
+            }
+            prop_assert!(!misuse.place().is_empty());
+        }
+        if let Ok((expected, typed)) = what_follows(&line, ADMINISTRATOR) {
+            prop_assert!(expected.words.iter().all(|(word, _)| word.starts_with(&typed)));
+        }
+    }
 }
