@@ -1,1 +1,28 @@
-//! Durable bytes on sled: group commit, generations, snapshots.
+//! Durable bytes on sled: atomic batches, a generation that shows a lost or stale store, snapshots.
+//!
+//! A store is one directory with one owner:
+//!
+//! ```text
+//! lock                 held while the store is open
+//! store/engine/        sled's files
+//! store/generation     which store this is and how far it had come (crate::generation)
+//! snapshot-<counter>   the two newest logical snapshots (crate::snapshot)
+//! damaged-<n>/         what recovery set aside: a store, snapshots that could not be read
+//! *.new                unfinished work, removed at the next open
+//! ```
+//!
+//! Whatever stands under its final name is complete and on disk: everything is built beside it,
+//! synced and renamed.
+
+mod batch;
+mod directory;
+mod engine;
+mod generation;
+mod restore;
+mod snapshot;
+mod store;
+
+pub use crate::generation::StoreId;
+pub use crate::restore::{BuildFailure, Damage, Restored};
+pub use crate::snapshot::{SnapshotDamage, SnapshotFailure, SnapshotFile, SnapshotProgress};
+pub use crate::store::{How, OpenFailure, Opened, Options, Stats, Store, WriteFailure};
