@@ -3,7 +3,9 @@
 
 pub mod aor;
 pub mod clock;
+pub mod deadlines;
 pub mod digest;
+pub mod entropy;
 pub mod flow;
 pub mod framing;
 pub mod header;
@@ -11,5 +13,7 @@ pub mod locate;
 pub mod message;
 pub mod parse;
 pub mod scan;
+pub mod slot_token;
+pub mod transaction;
 pub mod uri;
 pub mod write;

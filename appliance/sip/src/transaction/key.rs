@@ -1,0 +1,68 @@
+//! What makes two requests the same transaction (RFC 3261 §17.2.3, and §17.2.3's RFC 2543 rules).
+
+use rsip::Request;
+
+use crate::header::cseq::CSeq;
+use crate::header::name_addr::NameAddr;
+use crate::header::via::Via;
+use crate::message::HeaderAccess;
+
+/// The mark of a branch that is unique in space and time (RFC 3261 §8.1.1.7).
+pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// The bytes by which a server transaction is found.
+pub type Key = Box<[u8]>;
+
+/// The key of a request's own transaction, or of the one that `method` had: an ACK belongs to its
+/// INVITE, and a CANCEL looks for one.
+#[must_use]
+pub fn server_key(request: &Request, via: &Via, method: &str) -> Key {
+    let mut key = Vec::with_capacity(96);
+    match via.branch.as_deref() {
+        Some(branch) if has_magic_cookie(branch) => {
+            push(&mut key, branch);
+            push_sent_by(&mut key, via);
+        }
+        _ => {
+            push_sent_by(&mut key, via);
+            push(&mut key, via.branch.as_deref().unwrap_or_default());
+            push(&mut key, &crate::uri::to_string(&request.uri));
+            let from = request.headers.value("From").map(NameAddr::parse);
+            push(&mut key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+            push(&mut key, request.headers.value("Call-ID").unwrap_or_default());
+            if let Some(Ok(cseq)) = request.headers.value("CSeq").map(CSeq::parse) {
+                key.extend_from_slice(&cseq.number.to_be_bytes());
+            }
+        }
+    }
+    push(&mut key, method);
+    key.into_boxed_slice()
+}
+
+/// Whether a branch carries the cookie; its case does not matter, as tokens go.
+#[must_use]
+pub fn has_magic_cookie(branch: &str) -> bool {
+    branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
+}
+
+/// What tells that two requests outside a dialog are the same one that came by two ways
+/// (RFC 3261 §8.2.2.2).
+#[must_use]
+pub fn merge_key(request: &Request) -> Key {
+    let mut key = Vec::with_capacity(96);
+    let from = request.headers.value("From").map(NameAddr::parse);
+    push(&mut key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+    push(&mut key, request.headers.value("Call-ID").unwrap_or_default());
+    push(&mut key, request.headers.value("CSeq").unwrap_or_default());
+    key.into_boxed_slice()
+}
+
+fn push_sent_by(key: &mut Vec<u8>, via: &Via) {
+    push(key, &via.host.to_ascii_lowercase());
+    key.extend_from_slice(&via.port.unwrap_or(0).to_be_bytes());
+}
+
+fn push(key: &mut Vec<u8>, part: &str) {
+    key.extend_from_slice(part.as_bytes());
+    key.push(0);
+}
