@@ -1,4 +1,23 @@
-//! What the appliance does: register, publish, subscribe, compose, route; pure, one Server object per node.
+//! What the appliance does: register, publish, subscribe, compose, route; pure, one
+//! [`server::Server`] object per node.
 
+mod administration;
+mod authentication;
+pub mod command;
 pub mod compositor;
+pub mod config;
+pub mod counters;
 pub mod document;
+mod engine;
+mod notify;
+pub mod output;
+mod publication;
+mod reach;
+pub mod record;
+mod registration;
+mod rejection;
+pub mod restore;
+mod routing;
+pub mod server;
+mod subscription;
+mod user;

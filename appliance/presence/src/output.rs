@@ -1,8 +1,7 @@
 //! What the server wants done: effects as values, drained after every input.
 
-use std::sync::Arc;
-
 use sip::flow::{ConnectionId, Destination};
+pub use sip::transaction::Payload;
 
 use crate::command::Answer;
 use crate::record::Change;
@@ -14,15 +13,6 @@ pub struct Ticket(pub u64);
 /// Counts the batches given to the store; a batch is durable when the watermark reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct SaveSequence(pub u64);
-
-/// A message ready for the wire: its head, and a body that other messages may share.
-#[derive(Debug, Clone)]
-pub struct Payload {
-    /// Start line, headers and the blank line; the whole message when there is no shared body.
-    pub head: Arc<[u8]>,
-    /// The body, shared between all watchers of one view.
-    pub body: Option<Arc<[u8]>>,
-}
 
 /// A message to send.
 #[derive(Debug, Clone)]

@@ -1,0 +1,282 @@
+//! What an administrator or an application asks of the server, and its typed answers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sip::aor::Aor;
+use sip::clock::WallTime;
+use sip::digest::Ha1;
+
+/// What a user proves knowledge of; computed by the edge, off the event loop.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Argon2 hash in PHC form, for sign-in with the plain password.
+    pub password_hash: String,
+    /// Digest credentials for the realm of this server (RFC 8760).
+    pub ha1: Ha1,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// A user as an administrator describes it; `None` leaves what is there.
+#[derive(Debug, Clone, Default)]
+pub struct UserDraft {
+    /// The user part of the AoR.
+    pub id: String,
+    /// Shown to watchers and administrators.
+    pub display_name: Option<String>,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Family name.
+    pub surname: Option<String>,
+    /// E-mail address.
+    pub mail: Option<String>,
+    /// Telephone number.
+    pub telephone: Option<String>,
+    /// Sign-in; without it the user can be watched only.
+    pub credentials: Option<Credentials>,
+}
+
+/// Where a page of a long list begins and how long it may be.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The last key of the page before; empty for the first.
+    pub after: String,
+    /// The most entries to return.
+    pub limit: usize,
+}
+
+/// A question or an order to the server.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Add a user that is not there yet.
+    AddUser(UserDraft),
+    /// Add or update many users; each is judged by itself.
+    ImportUsers(Vec<UserDraft>),
+    /// Remove a user and everything that belongs to it.
+    DeleteUser(String),
+    /// Let a user sign in and count towards capacity, or not.
+    SetEnabled {
+        /// The user.
+        id: String,
+        /// Enabled from now on.
+        enabled: bool,
+    },
+    /// Replace a user's credentials.
+    SetCredentials {
+        /// The user.
+        id: String,
+        /// The new ones.
+        credentials: Credentials,
+    },
+    /// One user.
+    ShowUser(String),
+    /// All users, in order of id.
+    ListUsers(Page),
+    /// The presence document of a user and what it was composed of.
+    ShowPresence(String),
+    /// Who watches a user.
+    ShowWatchers {
+        /// The presentity.
+        id: String,
+        /// Which part of the list.
+        page: Page,
+    },
+    /// All subscriptions, in order of their index.
+    ListSubscriptions(Page),
+    /// All bindings, in order of AoR.
+    ListRegistrations(Page),
+    /// The totals.
+    ShowTotals,
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Carried out, and on disk.
+    Done,
+    /// Refused; nothing was changed.
+    Refused(Refusal),
+    /// Per draft of an import, in order.
+    Imported(Vec<Result<Imported, Refusal>>),
+    /// One user.
+    User(UserView),
+    /// Users; `more` when the list goes on.
+    Users(Vec<UserView>, bool),
+    /// One presentity.
+    Presence(PresenceView),
+    /// Subscriptions; `more` when the list goes on.
+    Subscriptions(Vec<SubscriptionView>, bool),
+    /// Bindings; `more` when the list goes on.
+    Registrations(Vec<BindingView>, bool),
+    /// The totals.
+    Totals(Totals),
+}
+
+/// What became of a line of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// The user is new.
+    Created,
+    /// The user was there and has been brought up to date.
+    Updated,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    UnknownUser(String),
+    /// The id is taken.
+    #[error("user {0} exists already")]
+    UserExists(String),
+    /// The id cannot be the user part of an AoR.
+    #[error("{0:?} cannot be a user id: 1 to 64 letters, digits and - . _ + are allowed")]
+    BadUserId(String),
+    /// A field is too long or has characters that it must not have.
+    #[error("the {field} of user {id} is longer than {limit} characters or has control characters")]
+    BadField {
+        /// The user.
+        id: String,
+        /// The field's name.
+        field: &'static str,
+        /// The most characters it may have.
+        limit: usize,
+    },
+    /// The machine carries no more enabled users.
+    #[error("user {id} refused: this machine carries {max_users} enabled users and all are taken")]
+    CapacityReached {
+        /// The user that was refused.
+        id: String,
+        /// The limit.
+        max_users: u32,
+    },
+    /// The disk did not take the change.
+    #[error("the change could not be written to disk and was not made")]
+    NotStored,
+}
+
+/// A user as shown.
+#[derive(Debug, Clone)]
+pub struct UserView {
+    /// The user part of the AoR.
+    pub id: String,
+    /// The AoR.
+    pub aor: Aor,
+    /// Display name, empty when none.
+    pub display_name: String,
+    /// First name, empty when none.
+    pub given_name: String,
+    /// Family name, empty when none.
+    pub surname: String,
+    /// E-mail address, empty when none.
+    pub mail: String,
+    /// Telephone number, empty when none.
+    pub telephone: String,
+    /// Whether it may sign in.
+    pub enabled: bool,
+    /// Whether the machine carries it; the first by creation come first.
+    pub is_served: bool,
+    /// Whether it has a password.
+    pub has_password: bool,
+    /// When it was added.
+    pub created: WallTime,
+    /// Registered contacts.
+    pub bindings: usize,
+    /// Live publications.
+    pub publications: usize,
+    /// Subscriptions to this user.
+    pub watchers: usize,
+}
+
+/// A presentity as shown.
+#[derive(Debug, Clone)]
+pub struct PresenceView {
+    /// The AoR.
+    pub aor: Aor,
+    /// The composed document, UTF-8.
+    pub document: std::sync::Arc<[u8]>,
+    /// Its overall state.
+    pub summary: crate::compositor::Summary,
+    /// What it was composed of, most recent first.
+    pub publications: Vec<PublicationView>,
+}
+
+/// One publication as shown.
+#[derive(Debug, Clone)]
+pub struct PublicationView {
+    /// Its present entity-tag.
+    pub entity_tag: String,
+    /// When it last changed.
+    pub modified: WallTime,
+    /// Until it expires.
+    pub expires_in: Duration,
+    /// Where it came from.
+    pub source: String,
+    /// The published document, UTF-8.
+    pub document: std::sync::Arc<[u8]>,
+}
+
+/// One subscription as shown.
+#[derive(Debug, Clone)]
+pub struct SubscriptionView {
+    /// Key for paging.
+    pub index: u32,
+    /// Who watches.
+    pub watcher: String,
+    /// Who is watched.
+    pub presentity: Aor,
+    /// `active`, `suspended` (its flow is gone; state follows at the next refresh) or `ending`.
+    pub state: &'static str,
+    /// Until it expires.
+    pub expires_in: Duration,
+    /// Where NOTIFYs go.
+    pub destination: String,
+    /// NOTIFYs sent so far.
+    pub notifies: u32,
+}
+
+/// One binding as shown.
+#[derive(Debug, Clone)]
+pub struct BindingView {
+    /// The AoR.
+    pub aor: Aor,
+    /// The contact URI.
+    pub contact: String,
+    /// Preference, in thousandths.
+    pub q: u16,
+    /// Until it expires.
+    pub expires_in: Duration,
+    /// Transport of the flow that it came over.
+    pub transport: &'static str,
+    /// Address that it came from.
+    pub source: IpAddr,
+    /// The User-Agent, empty when not told.
+    pub user_agent: String,
+}
+
+/// The totals.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Users, enabled or not.
+    pub users: u32,
+    /// Users that count towards capacity.
+    pub enabled_users: u32,
+    /// The limit on enabled users.
+    pub max_users: u32,
+    /// Enabled users beyond the limit of this machine, that are not served.
+    pub unserved_users: u32,
+    /// Registered contacts.
+    pub bindings: usize,
+    /// Live publications.
+    pub publications: usize,
+    /// Live subscriptions.
+    pub subscriptions: usize,
+    /// Transactions under way.
+    pub transactions: usize,
+}

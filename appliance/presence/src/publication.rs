@@ -1,0 +1,331 @@
+//! Event state published for a presentity (RFC 3903): initial, refresh, modify, remove.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sip::clock::{Instant, Now, WallTime};
+use sip::header::event::Event;
+use sip::header::media_type::{Accept, MediaType};
+use sip::message::{HeaderAccess, Request, response_to};
+
+use crate::authentication::Identity;
+use crate::command::PublicationView;
+use crate::document::guard::Limits as DocumentLimits;
+use crate::document::pidf::{PublishedDocument, Tuple};
+use crate::record::{PublicationRecord, Table, encode};
+use crate::rejection::Rejection;
+use crate::server::{Incoming, Server};
+use crate::user::{User, UserSlot};
+
+/// One piece of event state.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    /// Its key in the store, unique among the publications of its user.
+    pub(crate) number: u32,
+    pub(crate) entity_tag: String,
+    pub(crate) document: PublishedDocument,
+    pub(crate) modified: WallTime,
+    pub(crate) expires: Instant,
+    pub(crate) expires_wall: WallTime,
+    pub(crate) origin: Origin,
+}
+
+/// By what a device is known when it publishes anew without its entity-tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    call_id: String,
+    user_agent: String,
+    source: String,
+}
+
+impl Publication {
+    fn record(&self) -> PublicationRecord {
+        PublicationRecord {
+            entity_tag: self.entity_tag.clone(),
+            document: self.document.source().to_vec(),
+            modified_millis: self.modified.as_millis(),
+            expires_millis: self.expires_wall.as_millis(),
+            call_id: self.origin.call_id.clone(),
+            user_agent: self.origin.user_agent.clone(),
+            source: self.origin.source.clone(),
+        }
+    }
+
+    /// The publication of a record; `None` when its document is not accepted.
+    pub(crate) fn restore(
+        number: u32,
+        record: PublicationRecord,
+        now: Now,
+        limits: &DocumentLimits,
+    ) -> Option<Self> {
+        let expires_wall = WallTime::from_millis(record.expires_millis);
+        Some(Self {
+            number,
+            document: PublishedDocument::parse(&record.document, limits).ok()?,
+            entity_tag: record.entity_tag,
+            modified: WallTime::from_millis(record.modified_millis),
+            expires: now.monotonic + expires_wall.since(now.wall),
+            expires_wall,
+            origin: Origin {
+                call_id: record.call_id,
+                user_agent: record.user_agent,
+                source: record.source,
+            },
+        })
+    }
+
+    /// The publication as an administrator sees it.
+    pub(crate) fn view(&self, now: Now) -> PublicationView {
+        PublicationView {
+            entity_tag: self.entity_tag.clone(),
+            modified: self.modified,
+            expires_in: self.expires.since(now.monotonic),
+            source: if self.origin.user_agent.is_empty() {
+                self.origin.source.clone()
+            } else {
+                format!("{} at {}", self.origin.user_agent, self.origin.source)
+            },
+            document: Arc::clone(self.document.source()),
+        }
+    }
+
+    pub(crate) fn key(&self, user_id: &str) -> Vec<u8> {
+        Table::Publication.key(&[user_id.as_bytes(), &self.number.to_be_bytes()])
+    }
+
+    /// Whether a new document comes from the device that published this one: it continues the
+    /// same call, names the same device (RFC 4479 §3.3), or is the same program at the same
+    /// address with the same tuples. So a device that lost its entity-tag replaces what it said
+    /// before, and two devices of one make do not replace each other.
+    fn is_from(&self, origin: &Origin, document: &PublishedDocument) -> bool {
+        if self.origin.call_id == origin.call_id {
+            return true;
+        }
+        let (ours, theirs) = (device_ids(&self.document), device_ids(document));
+        if !ours.is_empty() && !theirs.is_empty() {
+            return ours == theirs;
+        }
+        self.origin.source == origin.source
+            && self.origin.user_agent == origin.user_agent
+            && self
+                .document
+                .tuples()
+                .iter()
+                .map(Tuple::id)
+                .eq(document.tuples().iter().map(Tuple::id))
+    }
+}
+
+impl Server {
+    /// PUBLISH, in the order of RFC 3903 §6.
+    pub(crate) fn publish(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        slot: UserSlot,
+        identity: Identity,
+    ) -> Result<(), Rejection> {
+        let request = &incoming.request;
+        check_event(request)?;
+        if let Identity::User(user) = identity
+            && user != slot
+        {
+            return Err(Rejection::Forbidden("Not Your Presence"));
+        }
+        // RFC 3903 §6 step 3: which publication is meant.
+        let place = match request.headers.value("SIP-If-Match") {
+            None => None,
+            Some(tag) => Some(self.find_publication(slot, tag).ok_or(Rejection::UnknownEntityTag)?),
+        };
+        // Step 4.
+        let expires = self.granted_expires(request)?;
+        // Steps 5 and 6.
+        let document = self.published_document(request)?;
+        let tag = self.entropy.token();
+        match (place, document) {
+            (None, None) => return Err(Rejection::Malformed("Initial PUBLISH Needs A Body")),
+            (Some(place), _) if expires.is_zero() => {
+                self.remove_publications(slot, |index, _| index == place);
+            }
+            (None, Some(_)) if expires.is_zero() => {}
+            (Some(place), document) => {
+                self.modify(now, slot, place, document, &tag, expires);
+            }
+            (None, Some(document)) => {
+                self.add(now, incoming, slot, document, &tag, expires)?;
+            }
+        }
+        let mut response = response_to(request, 200, None, Some(&self.entropy.token()));
+        response.headers.append("SIP-ETag", &tag);
+        response.headers.append("Expires", &expires.as_secs().to_string());
+        self.answer(now, incoming, response);
+        self.tell_watchers(now, slot);
+        Ok(())
+    }
+
+    fn find_publication(&self, slot: UserSlot, tag: &str) -> Option<usize> {
+        self.users.get(slot)?.publications.iter().position(|p| p.entity_tag == tag.trim())
+    }
+
+    fn published_document(
+        &mut self,
+        request: &Request,
+    ) -> Result<Option<PublishedDocument>, Rejection> {
+        if request.body.is_empty() {
+            return Ok(None);
+        }
+        let encoding = request.headers.value("Content-Encoding").map(str::trim);
+        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            return Err(Rejection::UnsupportedEncoding);
+        }
+        let is_pidf = request
+            .headers
+            .value("Content-Type")
+            .and_then(|value| MediaType::parse(value).ok())
+            .is_some_and(|media| media.is("application", "pidf+xml"));
+        if !is_pidf {
+            return Err(Rejection::UnsupportedMediaType);
+        }
+        if request.body.len() > self.config.limits.document_bytes {
+            return Err(Rejection::TooLarge);
+        }
+        PublishedDocument::parse(&request.body, &self.document_limits).map(Some).map_err(|error| {
+            self.counters.documents_refused += 1;
+            Rejection::BadDocument(error.to_string())
+        })
+    }
+
+    fn modify(
+        &mut self,
+        now: Now,
+        slot: UserSlot,
+        place: usize,
+        document: Option<PublishedDocument>,
+        tag: &str,
+        expires: Duration,
+    ) {
+        let Some(user) = self.users.get_mut(slot) else { return };
+        let Some(publication) = user.publications.get_mut(place) else { return };
+        tag.clone_into(&mut publication.entity_tag);
+        publication.expires = now.monotonic + expires;
+        publication.expires_wall = now.wall + expires;
+        if let Some(document) = document.filter(|document| *document != publication.document) {
+            publication.document = document;
+            publication.modified = now.wall;
+            user.is_stale = true;
+        }
+        let due = publication.expires;
+        let (key, value) = (publication.key(&user.id), encode(&publication.record()));
+        self.save(key, Some(value));
+        self.arm_user(slot, due);
+    }
+
+    fn add(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        slot: UserSlot,
+        document: PublishedDocument,
+        tag: &str,
+        expires: Duration,
+    ) -> Result<(), Rejection> {
+        let headers = &incoming.request.headers;
+        let origin = Origin {
+            call_id: headers.value("Call-ID").unwrap_or_default().to_owned(),
+            user_agent: headers.value("User-Agent").unwrap_or_default().to_owned(),
+            source: incoming.flow.peer.ip().to_canonical().to_string(),
+        };
+        let limit = self.config.limits.publications_per_user;
+        let Some(user) = self.users.get_mut(slot) else { return Err(Rejection::NotFound) };
+        let place = user.publications.iter().position(|p| p.is_from(&origin, &document));
+        let number = match place.and_then(|place| user.publications.get(place)) {
+            Some(old) => old.number,
+            None if user.publications.len() >= limit => {
+                return Err(Rejection::LimitReached("Too Many Publications"));
+            }
+            None => {
+                user.next_publication = user.next_publication.wrapping_add(1);
+                user.next_publication
+            }
+        };
+        let publication = Publication {
+            number,
+            entity_tag: tag.to_owned(),
+            document,
+            modified: now.wall,
+            expires: now.monotonic + expires,
+            expires_wall: now.wall + expires,
+            origin,
+        };
+        let due = publication.expires;
+        let (key, value) = (publication.key(&user.id), encode(&publication.record()));
+        match place.and_then(|place| user.publications.get_mut(place)) {
+            Some(place) => *place = publication,
+            None => user.publications.push(publication),
+        }
+        user.is_stale = true;
+        self.save(key, Some(value));
+        self.arm_user(slot, due);
+        Ok(())
+    }
+
+    /// Forgets publications, in memory and on disk.
+    pub(crate) fn remove_publications(
+        &mut self,
+        slot: UserSlot,
+        which: impl Fn(usize, &Publication) -> bool,
+    ) {
+        let Some(user) = self.users.get_mut(slot) else { return };
+        let mut keys = Vec::new();
+        let mut kept = Vec::with_capacity(user.publications.len());
+        for (index, publication) in std::mem::take(&mut user.publications).into_iter().enumerate() {
+            if which(index, &publication) {
+                keys.push(publication.key(&user.id));
+            } else {
+                kept.push(publication);
+            }
+        }
+        user.publications = kept;
+        if !keys.is_empty() {
+            user.is_stale = true;
+        }
+        for key in keys {
+            self.save(key, None);
+        }
+    }
+}
+
+fn device_ids(document: &PublishedDocument) -> Vec<&str> {
+    let mut ids: Vec<&str> = document.tuples().iter().filter_map(Tuple::device_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// The publications of a user in the compositor's terms.
+pub(crate) fn inputs(user: &User) -> Vec<crate::compositor::Input<'_>> {
+    user.publications
+        .iter()
+        .map(|publication| crate::compositor::Input {
+            document: &publication.document,
+            published: publication.modified,
+            key: u64::from(publication.number),
+        })
+        .collect()
+}
+
+/// Refuses packages other than `presence` (RFC 3903 §6 step 2, RFC 6665 §4.2.1.1).
+pub(crate) fn check_event(request: &Request) -> Result<Event, Rejection> {
+    let event = request.headers.value("Event").ok_or(Rejection::UnknownEventPackage)?;
+    let event = Event::parse(event).map_err(|_| Rejection::Malformed("Bad Event"))?;
+    if event.package == PRESENCE { Ok(event) } else { Err(Rejection::UnknownEventPackage) }
+}
+
+/// The name of the package (RFC 3856 §6.1).
+pub(crate) const PRESENCE: &str = "presence";
+
+/// Whether the sender takes presence documents; absent, it does (RFC 3856 §6.6).
+pub(crate) fn accepts_pidf(request: &Request) -> bool {
+    Accept::from_values(request.headers.values("Accept"))
+        .is_ok_and(|accept| accept.accepts("application", "pidf+xml"))
+}

@@ -1,0 +1,208 @@
+//! Taking up what the store kept, and bringing watchers up to date afterwards.
+
+use std::time::Duration;
+
+use sip::clock::Now;
+use sip::transaction::timer;
+
+use crate::publication::Publication;
+use crate::record::{
+    BindingRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+};
+use crate::registration::Binding;
+use crate::server::{Due, Server};
+use crate::subscription::{Subscription, SubscriptionSlot, dialog_key};
+
+/// What came back from the store at the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RestoreReport {
+    /// Users.
+    pub users: usize,
+    /// Bindings that had not expired.
+    pub bindings: usize,
+    /// Publications that had not expired.
+    pub publications: usize,
+    /// Subscriptions that had not expired.
+    pub subscriptions: usize,
+    /// Records whose time had come; they are removed.
+    pub expired: usize,
+    /// Records that could not be read; they stay on disk and are counted.
+    pub unreadable: usize,
+}
+
+const STEP: Duration = Duration::from_millis(20);
+
+type Entry = (Vec<u8>, Vec<u8>);
+
+impl Server {
+    /// Takes up what the store holds; the first input, with every record. Keys of tables that
+    /// are not the server's are passed over.
+    pub fn restore(&mut self, now: Now, records: impl Iterator<Item = Entry>) -> RestoreReport {
+        let mut report = RestoreReport::default();
+        let (mut users, mut others) = (Vec::new(), Vec::new());
+        for (key, value) in records {
+            match Table::of(&key) {
+                Some(Table::User) => users.push((key, value)),
+                Some(table) => others.push((table, key, value)),
+                None => {}
+            }
+        }
+        self.restore_users(users, &mut report);
+        let mut subscriptions = Vec::new();
+        for (table, key, value) in others {
+            let outcome = match table {
+                Table::Binding => self.restore_binding(now, &key, &value),
+                Table::Publication => self.restore_publication(now, &key, &value),
+                Table::Subscription => self.restore_one(now, &key, &value, &mut subscriptions),
+                Table::User => Outcome::Unreadable,
+            };
+            match (outcome, table) {
+                (Outcome::Kept, Table::Binding) => report.bindings += 1,
+                (Outcome::Kept, Table::Publication) => report.publications += 1,
+                (Outcome::Kept, _) => report.subscriptions += 1,
+                (Outcome::Expired, _) => {
+                    report.expired += 1;
+                    self.save(key, None);
+                }
+                (Outcome::Unreadable, _) => report.unreadable += 1,
+            }
+        }
+        self.adopt(now, subscriptions);
+        self.counters.records_unreadable += report.unreadable as u64;
+        self.finish(now);
+        report
+    }
+
+    /// Users in the order of their creation, so that a smaller machine serves the first ones.
+    fn restore_users(&mut self, users: Vec<Entry>, report: &mut RestoreReport) {
+        let mut accounts: Vec<(String, UserRecord)> = Vec::with_capacity(users.len());
+        for (key, value) in users {
+            let id = key.get(1..).and_then(|id| std::str::from_utf8(id).ok());
+            match (id, decode::<UserRecord>(&value)) {
+                (Some(id), Ok(account)) => accounts.push((id.to_owned(), account)),
+                _ => report.unreadable += 1,
+            }
+        }
+        accounts.sort_by_key(|(_, account)| account.order);
+        for (id, account) in accounts {
+            match self.users.insert(&id, account) {
+                Some(_) => report.users += 1,
+                None => report.unreadable += 1,
+            }
+        }
+    }
+
+    fn restore_binding(&mut self, now: Now, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<BindingRecord>(value) else { return Outcome::Unreadable };
+        if record.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let Some(slot) = user_id(key).and_then(|id| self.users.find(id)) else {
+            return Outcome::Expired;
+        };
+        let Some(binding) = Binding::restore(record, now) else { return Outcome::Unreadable };
+        let expires = binding.expires;
+        if let Some(user) = self.users.get_mut(slot) {
+            user.bindings.push(binding);
+        }
+        self.arm_user(slot, expires);
+        Outcome::Kept
+    }
+
+    fn restore_publication(&mut self, now: Now, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<PublicationRecord>(value) else { return Outcome::Unreadable };
+        if record.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let Some(slot) = user_id(key).and_then(|id| self.users.find(id)) else {
+            return Outcome::Expired;
+        };
+        let number = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let publication = number
+            .and_then(|number| Publication::restore(number, record, now, &self.document_limits));
+        let Some(publication) = publication else { return Outcome::Unreadable };
+        let (expires, number) = (publication.expires, publication.number);
+        if let Some(user) = self.users.get_mut(slot) {
+            user.publications.push(publication);
+            user.next_publication = user.next_publication.max(number);
+        }
+        self.arm_user(slot, expires);
+        Outcome::Kept
+    }
+
+    fn restore_one(
+        &mut self,
+        now: Now,
+        key: &[u8],
+        value: &[u8],
+        into: &mut Vec<(usize, Subscription)>,
+    ) -> Outcome {
+        let Ok(record) = decode::<SubscriptionRecord>(value) else { return Outcome::Unreadable };
+        if record.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let index = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        if self.users.find(&record.presentity).is_none() {
+            return Outcome::Expired;
+        }
+        match (index, self.restore_subscription(now, record)) {
+            (Some(index), Some(subscription)) => {
+                into.push((index as usize, subscription));
+                Outcome::Kept
+            }
+            _ => Outcome::Unreadable,
+        }
+    }
+
+    /// Puts restored subscriptions into the slots that their tags name.
+    fn adopt(&mut self, now: Now, mut restored: Vec<(usize, Subscription)>) {
+        for (index, subscription) in &mut restored {
+            let id = SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX));
+            if let Some(user) = self.users.get_mut(subscription.presentity) {
+                subscription.position = u32::try_from(user.watchers.len()).unwrap_or(u32::MAX);
+                user.watchers.push(id);
+            }
+            if let Some(user) = subscription.watcher.and_then(|w| self.users.get_mut(w)) {
+                user.watching += 1;
+            }
+            self.deadlines.insert(subscription.expires, Due::Subscription(id, subscription.nonce));
+            self.resuming.push_back((id, subscription.nonce));
+            let template = &subscription.template;
+            let key = dialog_key(template.value("Call-ID"), template.value("To"));
+            self.restored_dialogs.insert(key, (id, subscription.nonce));
+        }
+        self.subscriptions = restored.into_iter().collect();
+        if !self.resuming.is_empty() {
+            self.deadlines.insert(now.monotonic, Due::Resume);
+            self.deadlines.insert(now.monotonic + timer::GIVE_UP, Due::Settled);
+        }
+    }
+
+    /// Tells the next watchers the full state: whatever the last life left untold, they have it
+    /// then. The rest follows a little later, so that the network is not flooded.
+    pub(crate) fn resume_some(&mut self, now: Now) {
+        let a_second = self.config.limits.restore_notifies_per_second;
+        let share = (a_second / 50).max(1);
+        for _ in 0..share {
+            let Some((id, nonce)) = self.resuming.pop_front() else { return };
+            self.resume(now, id, nonce);
+        }
+        if !self.resuming.is_empty() {
+            self.deadlines.insert(now.monotonic + STEP, Due::Resume);
+        }
+    }
+}
+
+enum Outcome {
+    Kept,
+    /// Its time has come, or its user is gone.
+    Expired,
+    Unreadable,
+}
+
+/// The user id in the key of a binding or publication.
+fn user_id(key: &[u8]) -> Option<&str> {
+    let rest = key.get(1..)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(rest.get(..end)?).ok()
+}
