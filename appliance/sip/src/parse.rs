@@ -101,6 +101,9 @@ fn response(
     framing: Framing,
     limits: &Limits,
 ) -> Result<Response, ParseFailure> {
+    if memchr::memchr(b'\r', line).is_some() {
+        return Err(ParseFailure::Drop("stray CR in the status line"));
+    }
     let line = lines::text(line);
     let (version, rest) =
         line.split_once(' ').ok_or(ParseFailure::Drop("malformed status line"))?;
@@ -167,10 +170,7 @@ fn refuse(problem: Problem, method: &str, headers: Vec<Header>) -> ParseFailure 
     }
     let headers = Headers::from(headers);
     let tag = stateless_tag(&headers);
-    let mut answer = message::answer(&headers, problem.status, problem.reason, Some(&tag));
-    if problem.status == 413 {
-        answer.headers.push(Kind::RetryAfter.build("3600".to_owned()));
-    }
+    let answer = message::answer(&headers, problem.status, problem.reason, Some(&tag));
     ParseFailure::Answer(Box::new(answer))
 }
 
@@ -310,7 +310,9 @@ impl<'a> Fields<'a> {
         }
         let value = lines::text(value);
         let Some(kind) = Kind::of(name) else {
-            self.headers.push(message::header(&lines::text(name), value.into_owned()));
+            let name = lines::text(name);
+            let name = Kind::expand(&name).unwrap_or(&name).to_owned();
+            self.headers.push(Header::Other(name, value.into_owned()));
             return Ok(());
         };
         let is_first = self.seen & kind.bit() == 0;

@@ -6,7 +6,7 @@ use std::fmt;
 use rsip::Uri;
 
 use super::params::{Params, Scan};
-use super::{HeaderError, decimal, is_blank, is_token_byte, split_quoted, unquote, write_quoted};
+use super::{HeaderError, decimal, is_blank, split_quoted, unquote, write_quoted};
 use crate::uri;
 
 /// An address: `"display name" <uri>;params`, or `uri;params`.
@@ -34,11 +34,8 @@ impl NameAddr {
             "" => None,
             name => Some(unquote(name).into_owned()),
         };
-        let params = Params::parse(parts.params)?;
-        if params.get("tag").is_some_and(|tag| tag.is_none_or(str::is_empty)) {
-            return Err(HeaderError::Param);
-        }
-        Ok(Self { display_name, uri: uri::parse(parts.uri)?, params })
+        check_params(parts.params)?;
+        Ok(Self { display_name, uri: uri::parse(parts.uri)?, params: Params::parse(parts.params)? })
     }
 
     /// The tag of a From or To.
@@ -109,8 +106,13 @@ pub(crate) struct Checked {
 pub(crate) fn check(text: &str) -> Result<Checked, HeaderError> {
     let parts = split(text)?;
     uri::check(parts.uri)?;
+    check_params(parts.params)
+}
+
+/// A tag stands once and is not empty.
+fn check_params(params: &str) -> Result<Checked, HeaderError> {
     let mut has_tag = false;
-    for param in Scan::new(parts.params) {
+    for param in Scan::new(params) {
         let (name, value) = param?;
         if name.eq_ignore_ascii_case("tag") {
             if has_tag || value.is_none_or(str::is_empty) {
@@ -136,7 +138,7 @@ fn split(text: &str) -> Result<Parts<'_>, HeaderError> {
         (name, rest.strip_prefix('<').ok_or(HeaderError::Bracket)?)
     } else if let Some((name, address)) = text.split_once('<') {
         let name = name.trim_end_matches(is_blank);
-        if !name.bytes().all(|b| is_token_byte(b) || is_blank(char::from(b)) || !b.is_ascii()) {
+        if !name.bytes().all(is_name_byte) {
             return Err(HeaderError::DisplayName);
         }
         (name, address)
@@ -145,6 +147,11 @@ fn split(text: &str) -> Result<Parts<'_>, HeaderError> {
     };
     let (uri, params) = address.split_once('>').ok_or(HeaderError::Bracket)?;
     Ok(Parts { display_name, uri, params })
+}
+
+/// RFC 3261 wants tokens; what cannot part anything is taken too, as many peers do not quote.
+const fn is_name_byte(byte: u8) -> bool {
+    !matches!(byte, 0..=8 | 10..=31 | 0x7f | b'"' | b',' | b';' | b'<' | b'>' | b'\\')
 }
 
 /// An address without brackets: the parameters are the header's, and what a URI could not say

@@ -40,8 +40,8 @@ impl Via {
             rport: None,
             params: Params::default(),
         };
+        check_params(parts.params)?;
         let mut params = Params::parse(parts.params)?;
-        check_branch(params.get("branch"))?;
         via.branch = params.get("branch").flatten().map(str::to_owned);
         via.received = params
             .text("received")
@@ -84,26 +84,22 @@ impl fmt::Display for Via {
 
 /// Finds out whether [`Via::parse`] would take a value, keeping nothing of it.
 pub(crate) fn check(text: &str) -> Result<(), HeaderError> {
-    let parts = split(text)?;
+    check_params(split(text)?.params)
+}
+
+/// A branch stands once and is not empty.
+fn check_params(params: &str) -> Result<(), HeaderError> {
     let mut has_branch = false;
-    for param in Scan::new(parts.params) {
+    for param in Scan::new(params) {
         let (name, value) = param?;
         if name.eq_ignore_ascii_case("branch") {
-            if has_branch {
+            if has_branch || value.is_none_or(str::is_empty) {
                 return Err(HeaderError::Param);
             }
             has_branch = true;
-            check_branch(Some(value))?;
         }
     }
     Ok(())
-}
-
-fn check_branch(branch: Option<Option<&str>>) -> Result<(), HeaderError> {
-    match branch {
-        Some(None | Some("")) => Err(HeaderError::Param),
-        _ => Ok(()),
-    }
 }
 
 struct Parts<'a> {
