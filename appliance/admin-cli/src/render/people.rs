@@ -193,7 +193,7 @@ pub(crate) fn imported(report: &ImportReport) -> Vec<String> {
         let id = refused.id.as_ref().map(|id| format!(" ({})", safe(id))).unwrap_or_default();
         let refusal = &refused.refusal;
         let what = safe(&refusal.what);
-        lines.push(format!("Line {}{id}: {what} [{}]", refused.line, safe(&refusal.place)));
+        lines.push(format!("line {}{id}: {what} [{}]", refused.line, safe(&refusal.place)));
         lines.push(format!("    Next: {}", safe(&refusal.next)));
     }
     let plural =

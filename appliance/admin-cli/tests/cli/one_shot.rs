@@ -233,8 +233,8 @@ fn an_import_names_each_refused_line_and_fails_then() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stdout),
-        "Line 4 (d d): an id holds no blanks [column id]\n    Next: take the blank out\n\
-         Line 6 (e e): an id holds no blanks [column id]\n    Next: take the blank out\n\
+        "line 4 (d d): an id holds no blanks [column id]\n    Next: take the blank out\n\
+         line 6 (e e): an id holds no blanks [column id]\n    Next: take the blank out\n\
          2 users added, 1 updated, 2 lines refused.\n"
     );
     let output = appliance(&server, &["--json", "user", "import", "-"], "id\nfred\n");
