@@ -36,7 +36,7 @@ fn a_crash_behind_any_write_loses_nothing_acknowledged() {
 
 fn crash_at_every_write(crash: impl Fn(u64) -> Crash) {
     for (seed, faults) in [(7, CALM), (8, LOSSY)] {
-        let writes = World::new(seed, faults, None).run().writes();
+        let writes = World::new(seed, faults, None).run().story_writes();
         assert!(writes > 20, "the story is too short to mean anything: {writes} writes");
         for write in 1..=writes {
             let world = World::new(seed, faults, Some(crash(write))).run();

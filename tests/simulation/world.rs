@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Writes up to the end of the faults; a crash later than that would be no part of the story.
-    pub const fn writes(&self) -> u64 {
+    pub const fn story_writes(&self) -> u64 {
         self.writes_in_story
     }
 

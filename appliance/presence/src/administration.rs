@@ -254,11 +254,11 @@ impl Server {
     }
 
     fn forget_user(&mut self, now: Now, slot: UserSlot) {
-        self.sign_off(now, slot);
         let watchers = self.users.get(slot).map(|user| user.watchers.clone()).unwrap_or_default();
         for id in watchers {
             self.end(now, id, Reason::NoResource);
         }
+        self.sign_off(now, slot);
         self.orphan(slot);
         self.users.remove(slot);
     }

@@ -179,6 +179,9 @@ impl Server {
     /// one slow watcher holds up nobody, and gets the latest state instead of a queue.
     pub(crate) fn notify_change(&mut self, now: Now, id: SubscriptionSlot) {
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
+        if matches!(subscription.state, State::Ending(_)) {
+            return;
+        }
         let is_waiting = subscription.in_flight.is_some()
             || subscription.destination.is_none()
             || subscription.state == State::Suspended;

@@ -131,7 +131,7 @@ impl Server {
     }
 
     fn restore_one(
-        &mut self,
+        &self,
         now: Now,
         key: &[u8],
         value: &[u8],

@@ -508,6 +508,13 @@ impl Server {
         else {
             return;
         };
+        if matches!(subscription.state, State::Ending(_)) {
+            // There was no room for its last NOTIFY when it was due.
+            if subscription.in_flight.is_none() && subscription.destination.is_some() {
+                self.notify_now(now, id);
+            }
+            return;
+        }
         if subscription.expires > now.monotonic {
             let expires = subscription.expires;
             if subscription.armed <= now.monotonic {
