@@ -1,2 +1,52 @@
-//! The presence daemon.
-fn main() {}
+//! The presence daemon: reads its settings, joins store, server, sockets and control, serves
+//! until told to stop, and leaves everything saved.
+
+mod admin_socket;
+mod administration;
+mod admission;
+mod alarm;
+mod certificate;
+mod clock;
+mod credentials;
+mod flow;
+mod hardware;
+mod http;
+mod import;
+mod listener;
+mod log;
+mod metrics;
+mod node;
+mod node_key;
+mod resolver;
+mod server_task;
+mod settings;
+mod startup;
+mod store_task;
+mod watch;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The presence daemon of a Lamplight node.
+#[derive(Debug, Parser)]
+#[command(name = "presenced", version)]
+struct Arguments {
+    /// The settings file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match startup::run(&arguments.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // `{:#}` joins the causes into one sentence.
+            let _ = writeln!(std::io::stderr(), "presenced: {failure:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

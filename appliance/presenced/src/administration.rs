@@ -1,0 +1,195 @@
+//! What an administrator asks, answered: questions about the node here, about users by the
+//! server.
+
+pub(crate) mod machine;
+mod node_views;
+mod user_views;
+
+use admin_api::answer::Answer as Reply;
+use admin_api::answer::user::{UserChange, UserChanged};
+use admin_api::refusal::{Refusal, RefusalCode};
+use admin_api::request::{NewUser, Request};
+use admin_api::secret::Secret;
+use admin_api::user_id::UserId;
+use presence::command::{self, Answer, Command, UserDraft};
+
+use crate::credentials;
+use crate::import;
+use crate::log::UnknownLog;
+use crate::node::{Node, Unanswered};
+
+/// Answers one request.
+pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refusal> {
+    match request {
+        Request::ShowStatus => node_views::status(node).await.map(|s| Reply::Status(Box::new(s))),
+        Request::ShowVersion => Ok(Reply::Version(node_views::version())),
+        Request::ShowHardware => {
+            Ok(Reply::Hardware(Box::new(node.facts.machine.hardware.clone())))
+        }
+        Request::ShowCapacity => node_views::capacity(node).await.map(Reply::Capacity),
+        Request::ShowUsers { page, id_prefix } => {
+            user_views::users(node, &page, id_prefix.as_deref()).await.map(Reply::Users)
+        }
+        Request::ShowUser { id } => {
+            user_views::user(node, &id).await.map(|user| Reply::User(Box::new(user)))
+        }
+        Request::ShowPresence { id } => {
+            user_views::presence(node, id).await.map(|view| Reply::Presence(Box::new(view)))
+        }
+        Request::ShowWatchers { id, page } => {
+            user_views::watchers(node, &id, &page).await.map(Reply::Subscriptions)
+        }
+        Request::ShowSubscriptions { page } => {
+            user_views::subscriptions(node, &page).await.map(Reply::Subscriptions)
+        }
+        Request::ShowRegistrations { page } => {
+            user_views::registrations(node, &page).await.map(Reply::Registrations)
+        }
+        Request::ShowAlarms => Ok(Reply::Alarms(node.alarms.list())),
+        Request::ShowTechSupport => Box::pin(node_views::tech_support(node))
+            .await
+            .map(|support| Reply::TechSupport(Box::new(support))),
+        Request::ShowSettings => Ok(Reply::Settings(node_views::settings(node))),
+        Request::ShowSip => Ok(Reply::Sip(node_views::sip(node))),
+        Request::ShowDomain => Ok(Reply::Domain(node_views::domain(node))),
+        Request::ListServices => Ok(Reply::Services(node_views::services(node))),
+        Request::ListLogs => Ok(Reply::Logs(vec![node.log.inventory()])),
+        Request::ReadLog(query) => {
+            node.log.read(&query).await.map(Reply::LogLines).map_err(unknown_log)
+        }
+        Request::ShowLogLevels => Ok(Reply::LogLevels(node.log.levels())),
+        Request::SetLogLevel { area, level } => set_level(node, &area, Some(level)),
+        Request::UnsetLogLevel { area } => set_level(node, &area, None),
+        Request::AddUser(user) => add_user(node, user).await,
+        Request::DeleteUser { id } => {
+            let command = Command::DeleteUser(id.as_str().to_owned());
+            change(node, id, UserChange::Deleted, command).await
+        }
+        Request::EnableUser { id } => {
+            let command = Command::SetEnabled { id: id.as_str().to_owned(), enabled: true };
+            change(node, id, UserChange::Enabled, command).await
+        }
+        Request::DisableUser { id } => {
+            let command = Command::SetEnabled { id: id.as_str().to_owned(), enabled: false };
+            change(node, id, UserChange::Disabled, command).await
+        }
+        Request::SetUserPassword { id, password } => set_password(node, id, password).await,
+        Request::ImportUsers { csv } => import::import(node, csv).await.map(Reply::Imported),
+    }
+}
+
+async fn add_user(node: &Node, user: NewUser) -> Result<Reply, Refusal> {
+    let id = user.id.clone();
+    let mut draft = UserDraft {
+        id: id.as_str().to_owned(),
+        display_name: user.display_name,
+        given_name: user.given_name,
+        surname: user.surname,
+        mail: user.mail,
+        telephone: user.telephone,
+        credentials: None,
+    };
+    if let Some(password) = user.password {
+        draft.credentials = Some(hash(node, &id, password).await?);
+    }
+    change(node, id, UserChange::Added, Command::AddUser(draft)).await
+}
+
+async fn set_password(node: &Node, id: UserId, password: Secret) -> Result<Reply, Refusal> {
+    let credentials = hash(node, &id, password).await?;
+    let command = Command::SetCredentials { id: id.as_str().to_owned(), credentials };
+    change(node, id, UserChange::PasswordSet, command).await
+}
+
+async fn hash(
+    node: &Node,
+    id: &UserId,
+    password: Secret,
+) -> Result<command::Credentials, Refusal> {
+    let realm = node.facts.settings.domain.clone();
+    credentials::hash_elsewhere(id.as_str().to_owned(), realm, password).await
+}
+
+async fn change(
+    node: &Node,
+    id: UserId,
+    change: UserChange,
+    command: Command,
+) -> Result<Reply, Refusal> {
+    match ask(node, command).await? {
+        Answer::Done => {
+            tracing::info!(?change, "a user was changed");
+            tracing::debug!(%id, ?change, "a user was changed");
+            Ok(Reply::UserChanged(UserChanged { id, change }))
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn set_level(
+    node: &Node,
+    area: &str,
+    level: Option<admin_api::answer::log::LogLevel>,
+) -> Result<Reply, Refusal> {
+    node.log.set_level(area, level).map_err(unknown_log)?;
+    tracing::info!(area, level = level.map(tracing::field::display), "a log level was changed");
+    Ok(Reply::LogLevels(node.log.levels()))
+}
+
+/// Asks the server; its refusals become ours.
+async fn ask(node: &Node, command: Command) -> Result<Answer, Refusal> {
+    match node.command(command).await.map_err(unanswered)? {
+        Answer::Refused(refusal) => Err(refusal_of(refusal)),
+        answer => Ok(answer),
+    }
+}
+
+fn unexpected(answer: &Answer) -> Refusal {
+    tracing::error!(?answer, "the server answered another question");
+    Refusal::new(
+        RefusalCode::Internal,
+        "the server answered another question",
+        "presenced",
+        "report this with the output of \"show tech-support\"",
+    )
+}
+
+fn unknown_log(unknown: UnknownLog) -> Refusal {
+    let next = match &unknown {
+        UnknownLog::Area(_) => "\"show log levels\" lists the areas",
+        UnknownLog::Name(_) => "\"file list log\" lists the logs",
+    };
+    Refusal::new(RefusalCode::UnknownLog, unknown.to_string(), "log", next)
+}
+
+/// The server does not answer.
+pub(crate) fn unanswered(why: Unanswered) -> Refusal {
+    let (code, next) = match why {
+        Unanswered::Stopping => (RefusalCode::Stopping, "wait until the node has started again"),
+        Unanswered::Busy => (RefusalCode::Busy, "try again in a moment"),
+    };
+    Refusal::new(code, why.to_string(), "presenced", next)
+}
+
+/// The server refuses.
+pub(crate) fn refusal_of(refusal: command::Refusal) -> Refusal {
+    use command::Refusal as R;
+    let what = refusal.to_string();
+    let (code, place, next) = match refusal {
+        R::UnknownUser(_) => (RefusalCode::UnknownUser, "id", "\"show users\" lists the users"),
+        R::UserExists(_) => {
+            (RefusalCode::UserExists, "id", "choose another id, or change the user that is there")
+        }
+        R::BadUserId(_) => (RefusalCode::InvalidId, "id", "choose an id of these characters"),
+        R::BadField { field, .. } => (RefusalCode::InvalidValue, field, "shorten the value"),
+        R::CapacityReached { .. } => (
+            RefusalCode::CapacityExceeded,
+            "capacity",
+            "disable or delete users who left, or move to a larger machine class",
+        ),
+        R::NotStored => {
+            (RefusalCode::StoreFailed, "store", "\"show alarms\" says what is wrong with the disk")
+        }
+    };
+    Refusal::new(code, what, place, next)
+}
