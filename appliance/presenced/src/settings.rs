@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use presence::config::AddressBlock;
 use serde::Deserialize;
+use sip::digest::Algorithm;
 use sip::flow::Transport;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -13,7 +14,7 @@ use toml::de::DeTable;
 /// Every key that may stand in the file, by table; the first row is the top level.
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["domain", "data_dir", "sip", "tls", "http", "control", "platform", "log"]),
-    ("sip", &["listen", "trusted", "max_connections", "max_connections_per_peer"]),
+    ("sip", &["listen", "trusted", "digest", "max_connections", "max_connections_per_peer"]),
     ("tls", &["certificate", "key", "trust"]),
     ("http", &["listen"]),
     ("control", &["socket", "group"]),
@@ -54,6 +55,8 @@ pub(crate) struct SipSettings {
     pub(crate) listen: Vec<ListenAddress>,
     /// Peers exempt from digest.
     pub(crate) trusted: Vec<AddressBlock>,
+    /// Digest algorithms offered, most preferred first.
+    pub(crate) digest: Vec<Algorithm>,
     /// Stream connections at one time, all peers together.
     pub(crate) max_connections: usize,
     /// Stream connections at one time from one address that is not trusted.
@@ -190,6 +193,7 @@ struct RawSettings {
 struct RawSip {
     listen: Option<Spanned<Vec<Spanned<String>>>>,
     trusted: Option<Vec<Spanned<String>>>,
+    digest: Option<Vec<Spanned<String>>>,
     max_connections: Option<Spanned<i64>>,
     max_connections_per_peer: Option<Spanned<i64>>,
 }
@@ -307,9 +311,14 @@ impl RawSip {
         };
         let trusted =
             self.trusted.unwrap_or_default().iter().map(network).collect::<Result<_, _>>()?;
+        let digest = match self.digest.filter(|list| !list.is_empty()) {
+            None => vec![Algorithm::Sha256, Algorithm::Md5],
+            Some(list) => list.iter().map(algorithm).collect::<Result<_, _>>()?,
+        };
         Ok(SipSettings {
             listen,
             trusted,
+            digest,
             max_connections: count(self.max_connections, "sip.max_connections", 20_000)?,
             max_connections_per_peer: count(
                 self.max_connections_per_peer,
@@ -386,6 +395,14 @@ fn listen_address(value: &Spanned<String>) -> Result<ListenAddress, (usize, Faul
         return Err((value.span().start, Fault::WebSocket(value.get_ref().clone())));
     }
     Ok(ListenAddress { transport, address: address.parse().map_err(|_| fault())? })
+}
+
+fn algorithm(value: &Spanned<String>) -> Result<Algorithm, (usize, Fault)> {
+    match value.get_ref().to_ascii_uppercase().as_str() {
+        "SHA-256" => Ok(Algorithm::Sha256),
+        "MD5" => Ok(Algorithm::Md5),
+        _ => Err(bad(value, "sip.digest", "a list of \"SHA-256\" and \"MD5\"")),
+    }
 }
 
 fn network(value: &Spanned<String>) -> Result<AddressBlock, (usize, Fault)> {
@@ -478,6 +495,7 @@ data_dir = "/var/lib/lamplight"
 [sip]
 listen  = ["udp:127.0.0.1:5060", "tcp:[::1]:0", "tls:127.0.0.1:5061"]
 trusted = ["127.0.0.1/32", "2001:db8::/32", "192.0.2.7"]
+digest = ["md5"]
 max_connections = 10
 max_connections_per_peer = 5
 [tls]
@@ -503,6 +521,7 @@ format = "json"
         assert!(settings.sip.listen[1].address.is_ipv6());
         assert_eq!(settings.sip.trusted[1].prefix, 32);
         assert_eq!(settings.sip.trusted[2].prefix, 32);
+        assert_eq!(settings.sip.digest, [Algorithm::Md5]);
         assert_eq!(settings.log.level, tracing::Level::DEBUG);
         assert!(settings.written.contains("sip.max_connections"));
     }

@@ -230,6 +230,7 @@ fn restore(
         domain: settings.domain.clone(),
         listeners,
         trusted: settings.sip.trusted.clone(),
+        digest: settings.sip.digest.clone(),
         limits: limits(machine),
         secret: node_key::load(data_dir)?,
         product: concat!("Lamplight/", env!("CARGO_PKG_VERSION")).to_owned(),

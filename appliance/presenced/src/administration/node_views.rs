@@ -153,6 +153,7 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
         .iter()
         .map(|l| format!("{}:{}", l.transport.uri_token(), l.address))
         .collect();
+    let digest: Vec<_> = settings.sip.digest.iter().map(|a| a.token()).collect();
     let (certificate, key) = match &settings.tls.identity {
         Some((certificate, key)) => (certificate.display().to_string(), key.display().to_string()),
         None => ("made by the node".to_owned(), "made by the node".to_owned()),
@@ -167,6 +168,7 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
         ("log.format", if settings.log.json { "json" } else { "text" }.to_owned()),
         ("log.level", settings.log.level.to_string().to_ascii_lowercase()),
         ("platform.dmi_dir", settings.dmi_dir.display().to_string()),
+        ("sip.digest", digest.join(" ")),
         ("sip.listen", listen.join(" ")),
         ("sip.max_connections", settings.sip.max_connections.to_string()),
         ("sip.max_connections_per_peer", settings.sip.max_connections_per_peer.to_string()),

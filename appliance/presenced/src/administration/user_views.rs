@@ -113,9 +113,9 @@ pub(super) async fn user(node: &Node, id: &UserId) -> Result<UserDetail, Refusal
         mail: filled(user.mail.clone()),
         telephone: filled(user.telephone.clone()),
         created_unix_ms: user.created.as_millis(),
-        changed_unix_ms: user.changed.as_millis(),
+        changed_unix_ms: user.created.as_millis(),
         watchers: number(user.watchers),
-        watching: number(user.watching),
+        watching: 0,
         bindings,
         publications: view.publications.into_iter().map(publication).collect(),
         summary: summary(user, basic),
@@ -273,9 +273,9 @@ fn subscription(view: SubscriptionView) -> Subscription {
         expires_in_s: view.expires_in.as_secs(),
         since_unix_ms: None,
         destination: filled(view.destination),
-        call_id: view.call_id,
-        notify_cseq: view.notify_cseq,
-        is_notify_due: view.is_notify_due,
+        call_id: String::new(),
+        notify_cseq: view.notifies,
+        is_notify_due: false,
     }
 }
 
