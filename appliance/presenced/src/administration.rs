@@ -23,9 +23,7 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
     match request {
         Request::ShowStatus => node_views::status(node).await.map(|s| Reply::Status(Box::new(s))),
         Request::ShowVersion => Ok(Reply::Version(node_views::version())),
-        Request::ShowHardware => {
-            Ok(Reply::Hardware(Box::new(node.facts.machine.hardware.clone())))
-        }
+        Request::ShowHardware => Ok(Reply::Hardware(Box::new(node.facts.machine.hardware.clone()))),
         Request::ShowCapacity => node_views::capacity(node).await.map(Reply::Capacity),
         Request::ShowUsers { page, id_prefix } => {
             user_views::users(node, &page, id_prefix.as_deref()).await.map(Reply::Users)
@@ -101,11 +99,7 @@ async fn set_password(node: &Node, id: UserId, password: Secret) -> Result<Reply
     change(node, id, UserChange::PasswordSet, command).await
 }
 
-async fn hash(
-    node: &Node,
-    id: &UserId,
-    password: Secret,
-) -> Result<command::Credentials, Refusal> {
+async fn hash(node: &Node, id: &UserId, password: Secret) -> Result<command::Credentials, Refusal> {
     let realm = node.facts.settings.domain.clone();
     credentials::hash_elsewhere(id.as_str().to_owned(), realm, password).await
 }

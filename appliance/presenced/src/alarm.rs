@@ -49,9 +49,7 @@ impl AlarmKind {
                 "check the disk's free space and health; changes made since are lost if the node \
                  stops before this alarm ends",
             ),
-            Self::StoreSlow => {
-                ("store-slow", Major, "store", "check the disk's load and health")
-            }
+            Self::StoreSlow => ("store-slow", Major, "store", "check the disk's load and health"),
             Self::StoreBehind => (
                 "store-behind",
                 Major,

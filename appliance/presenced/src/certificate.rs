@@ -122,11 +122,8 @@ fn server(
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateFailure> {
-    let failure = |source| CertificateFailure::Pem {
-        path: path.to_owned(),
-        kind: "certificate",
-        source,
-    };
+    let failure =
+        |source| CertificateFailure::Pem { path: path.to_owned(), kind: "certificate", source };
     let chain: Vec<_> = CertificateDer::pem_file_iter(path)
         .map_err(failure)?
         .collect::<Result<_, _>>()

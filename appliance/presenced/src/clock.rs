@@ -19,10 +19,7 @@ impl Clock {
     /// Both clocks.
     pub(crate) fn now(self) -> Now {
         let micros = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now {
-            monotonic: Instant::from_micros(micros),
-            wall: WallTime::from_millis(unix_millis()),
-        }
+        Now { monotonic: Instant::from_micros(micros), wall: WallTime::from_millis(unix_millis()) }
     }
 
     /// The runtime's instant for one of ours.

@@ -24,7 +24,9 @@ pub(crate) fn check(password: &Secret) -> Result<(), Refusal> {
         RefusalCode::UnacceptablePassword,
         "the password is not acceptable",
         "password",
-        format!("choose {MIN_CHARACTERS} to {MAX_CHARACTERS} characters, none of them control characters"),
+        format!(
+            "choose {MIN_CHARACTERS} to {MAX_CHARACTERS} characters, none of them control characters"
+        ),
     ))
 }
 

@@ -111,8 +111,7 @@ fn read(text: &str) -> Result<(Vec<Line>, Vec<Refused>), Refusal> {
     let columns = columns(&header)?;
     let (mut lines, mut refused) = (Vec::new(), Vec::new());
     for record in records {
-        let record =
-            record.map_err(|error| unreadable("the file is not CSV", &place(&error)))?;
+        let record = record.map_err(|error| unreadable("the file is not CSV", &place(&error)))?;
         let number = record.position().map_or(0, csv::Position::line);
         if lines.len() + refused.len() + 1 >= MAX_IMPORT_LINES {
             return Err(Refusal::new(
@@ -149,11 +148,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<&'static str>, Refusal> {
     Ok(columns)
 }
 
-fn line(
-    number: u64,
-    columns: &[&'static str],
-    record: &ByteRecord,
-) -> Result<Line, Box<Refused>> {
+fn line(number: u64, columns: &[&'static str], record: &ByteRecord) -> Result<Line, Box<Refused>> {
     let mut draft = UserDraft::default();
     let mut password = None;
     for (column, field) in columns.iter().zip(record) {
@@ -172,8 +167,7 @@ fn line(
     if record.len() != columns.len() {
         let what = format!("the line has {} fields, not {}", record.len(), columns.len());
         let next = "put quotation marks around values with commas";
-        let refusal =
-            Refusal::new(RefusalCode::InvalidValue, what, format!("line {number}"), next);
+        let refusal = Refusal::new(RefusalCode::InvalidValue, what, format!("line {number}"), next);
         return Err(Box::new(refuse(number, Some(&draft.id), refusal)));
     }
     if draft.id.is_empty() {

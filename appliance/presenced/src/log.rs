@@ -9,9 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use admin_api::answer::log::{
-    AreaLevel, LogInventory, LogLevel, LogLevels, LogLine, LogLines,
-};
+use admin_api::answer::log::{AreaLevel, LogInventory, LogLevel, LogLevels, LogLine, LogLines};
 use admin_api::request::{LogQuery, MAX_LOG_LINES};
 use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
@@ -319,11 +317,7 @@ impl<S: Subscriber> Layer<S> for Ring {
             line.truncate(end);
         }
         let metadata = event.metadata();
-        lock(&self.kept).push(
-            from_tracing(*metadata.level()),
-            area_of(metadata.target()),
-            line,
-        );
+        lock(&self.kept).push(from_tracing(*metadata.level()), area_of(metadata.target()), line);
         self.written.notify_waiters();
     }
 }

@@ -1,14 +1,14 @@
 //! The counts of this node in the Prometheus text format. Labels come from fixed sets only; no
 //! user, address or message text ever becomes one.
 
+use presence::command::Totals;
+use presence::counters::METHODS;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use presence::command::Totals;
-use presence::counters::METHODS;
 
 use crate::server_task::Observation;
 use crate::store_task::StoreCounters;
@@ -76,7 +76,8 @@ impl Reading {
         }
         registry.register("sip_requests", "SIP requests taken, by method", requests);
         let responses = Family::<Labels, Counter>::default();
-        for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].iter().zip(server.responses)
+        for (class, count) in
+            ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].iter().zip(server.responses)
         {
             responses.get_or_create(&[("class", *class)]).inc_by(count);
         }
@@ -96,6 +97,7 @@ impl Reading {
             ("sip_malformed_dropped", "Malformed messages dropped", server.malformed_dropped),
             ("sip_retransmissions_in", "Requests received again", server.retransmissions_in),
             ("sip_retransmissions_out", "Messages sent again", server.retransmissions_out),
+            ("sip_stray_responses", "Responses to nothing known", server.stray_responses),
             ("sip_overload", "Requests turned away for load", server.overload),
             ("digest_challenges", "Challenges sent", server.challenges),
             ("digest_failures", "Requests with wrong credentials", server.authentication_failures),

@@ -421,12 +421,7 @@ impl ServerTask {
     }
 
     /// Arms the timer only when it would come too late: re-arming costs more than waking early.
-    fn arm(
-        &self,
-        timer: Pin<&mut Sleep>,
-        armed: &mut Option<Instant>,
-        stop_at: Option<Instant>,
-    ) {
+    fn arm(&self, timer: Pin<&mut Sleep>, armed: &mut Option<Instant>, stop_at: Option<Instant>) {
         let due = self.server.poll_timeout().map(|(at, _)| at);
         let slow = self.held.front().map(|held| held.since + STORE_WITHIN);
         let Some(next) = [due, slow, stop_at].into_iter().flatten().min() else { return };
@@ -537,8 +532,7 @@ impl ServerTask {
         let by_flow =
             local.and_then(|local| self.udp.iter().position(|listener| listener.serves(local)));
         let source = local.filter(|_| by_flow.is_some()).map(|local| local.ip());
-        let index =
-            by_flow.or_else(|| self.udp.iter().position(|listener| listener.reaches(peer)));
+        let index = by_flow.or_else(|| self.udp.iter().position(|listener| listener.reaches(peer)));
         let sent = match index.and_then(|index| self.udp.get_mut(index)) {
             None => Sent::Refused,
             Some(listener) => listener.send(peer, source, payload, on_failure),

@@ -278,10 +278,7 @@ impl Settings {
                     .unwrap_or_else(|| PathBuf::from("/run/lamplight/presence.sock")),
                 group: raw.control.group,
             },
-            dmi_dir: raw
-                .platform
-                .dmi_dir
-                .unwrap_or_else(|| PathBuf::from("/sys/class/dmi/id")),
+            dmi_dir: raw.platform.dmi_dir.unwrap_or_else(|| PathBuf::from("/sys/class/dmi/id")),
             log: raw.log.check()?,
             written,
         })
@@ -305,9 +302,7 @@ impl RawSip {
                     Fault::BadValue { key: "sip.listen", value, expected },
                 ));
             }
-            Some(list) => {
-                list.into_inner().iter().map(listen_address).collect::<Result<_, _>>()?
-            }
+            Some(list) => list.into_inner().iter().map(listen_address).collect::<Result<_, _>>()?,
         };
         let trusted =
             self.trusted.unwrap_or_default().iter().map(network).collect::<Result<_, _>>()?;
@@ -351,9 +346,10 @@ impl RawLog {
     fn check(self) -> Result<LogSettings, (usize, Fault)> {
         let level = match self.level {
             None => tracing::Level::INFO,
-            Some(value) => value.get_ref().parse().map_err(|_| {
-                bad(&value, "log.level", "one of error, warn, info, debug, trace")
-            })?,
+            Some(value) => value
+                .get_ref()
+                .parse()
+                .map_err(|_| bad(&value, "log.level", "one of error, warn, info, debug, trace"))?,
         };
         let json = match &self.format {
             None => false,
@@ -452,9 +448,11 @@ fn check_keys(top: &DeTable<'_>) -> Result<BTreeSet<String>, (usize, Fault)> {
                 let fault = Fault::UnknownKey { key: name.to_owned(), table, nearest };
                 return Err((key.span().start, fault));
             }
-            written.insert(
-                if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") },
-            );
+            written.insert(if table.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{table}.{name}")
+            });
         }
     }
     Ok(written)
@@ -541,12 +539,17 @@ format = "json"
 
     #[test]
     fn a_bad_value_says_what_would_do() {
-        let (line, words) =
-            fault("domain = \"a.test\"\n[sip]\nlisten = [\n  \"udp:127.0.0.1:5060\",\n  \"udp:x\",\n]\n");
+        let (line, words) = fault(
+            "domain = \"a.test\"\n[sip]\nlisten = [\n  \"udp:127.0.0.1:5060\",\n  \"udp:x\",\n]\n",
+        );
         assert_eq!(line, 5);
         assert!(words.starts_with("'sip.listen' is \"udp:x\", but must be a transport"), "{words}");
         assert_eq!(fault("domain = \"a..test\"\n").0, 1);
-        assert!(fault("domain = \"a.test\"\nsip = { trusted = [\"10.0.0.0/33\"] }").1.contains("10.0.0.0/33"));
+        assert!(
+            fault("domain = \"a.test\"\nsip = { trusted = [\"10.0.0.0/33\"] }")
+                .1
+                .contains("10.0.0.0/33")
+        );
         assert!(fault("domain = 5\n").1.contains("string"));
         assert!(fault("domain = \"a.test\"\n[tls]\nkey = \"x\"\n").1.contains("tls.certificate"));
         assert_eq!(fault("[sip]\n").1, "'domain' is missing");

@@ -82,7 +82,8 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
 
     let (mut store, opened) = Store::open(&data_dir.join("store"), store::Options::default())?;
     if let How::RestoredFromSnapshot(restored) = &opened.how {
-        let what = format!("the store was damaged ({}) and came back from a snapshot", restored.damage);
+        let what =
+            format!("the store was damaged ({}) and came back from a snapshot", restored.damage);
         alarms.raise(AlarmKind::StoreRestored, what);
     }
     let clock = Clock::start();

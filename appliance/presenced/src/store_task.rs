@@ -108,8 +108,7 @@ struct Commit {
 impl StoreQueue {
     /// An empty queue.
     pub(crate) fn new(alarms: Alarms) -> Self {
-        let shared =
-            Shared { pending: Mutex::default(), wake: Condvar::new(), alarms };
+        let shared = Shared { pending: Mutex::default(), wake: Condvar::new(), alarms };
         Self { shared: Arc::new(shared) }
     }
 
@@ -280,8 +279,7 @@ impl Pending {
         }
         for change in changes {
             let bytes = bytes_of(&change);
-            let replaced =
-                self.changes.get(&change.key).map(|old| waiting_bytes(&change.key, old));
+            let replaced = self.changes.get(&change.key).map(|old| waiting_bytes(&change.key, old));
             let after = self.bytes.saturating_add(bytes) - replaced.unwrap_or(0);
             if after > WAITING_BYTES && replaced.is_none() {
                 dropped += 1;

@@ -213,9 +213,8 @@ pub(super) fn services(node: &Node) -> Vec<Service> {
         since_unix_ms,
         remark: fault.map(|kind| format!("alarm {}", kind.name())).or(remark),
     };
-    let fault_of = |kinds: &[AlarmKind]| {
-        kinds.iter().copied().find(|kind| node.alarms.is_raised(*kind))
-    };
+    let fault_of =
+        |kinds: &[AlarmKind]| kinds.iter().copied().find(|kind| node.alarms.is_raised(*kind));
     let store = fault_of(&[
         AlarmKind::StoreFailed,
         AlarmKind::StoreSlow,

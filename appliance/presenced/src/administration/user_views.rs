@@ -232,8 +232,7 @@ pub(super) async fn watchers(
         Answer::User(user) => number(user.watchers),
         other => return Err(unexpected(&other)),
     };
-    let command =
-        Command::ShowWatchers { id: id.as_str().to_owned(), page: page_of(request) };
+    let command = Command::ShowWatchers { id: id.as_str().to_owned(), page: page_of(request) };
     subscription_page(node, command, total).await
 }
 
@@ -290,10 +289,7 @@ pub(super) async fn registrations(
     Ok(Listed { total, items: views.iter().map(registration).collect(), next })
 }
 
-async fn list_registrations(
-    node: &Node,
-    page: Page,
-) -> Result<(Vec<BindingView>, bool), Refusal> {
+async fn list_registrations(node: &Node, page: Page) -> Result<(Vec<BindingView>, bool), Refusal> {
     match ask(node, Command::ListRegistrations(page)).await? {
         Answer::Registrations(views, has_more) => Ok((views, has_more)),
         other => Err(unexpected(&other)),

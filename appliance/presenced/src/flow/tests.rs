@@ -28,9 +28,10 @@ fn start(buffer: usize) -> Fixture {
         peer: "192.0.2.1:40000".parse().unwrap(),
         connection: ConnectionId(1),
     };
-    let task = tokio::spawn(async move {
-        serve(ours, flow, &mut queue, Limits::default(), &sender).await
-    });
+    let task =
+        tokio::spawn(
+            async move { serve(ours, flow, &mut queue, Limits::default(), &sender).await },
+        );
     Fixture { peer, handle, inputs, task }
 }
 
@@ -86,9 +87,7 @@ async fn a_peer_that_does_not_read_costs_its_own_messages_only() {
     let mut fixture = start(16);
     let body = vec![b'x'; 1024 * 1024];
     let taken = (1..=6)
-        .filter(|ticket| {
-            fixture.handle.send(payload("head", Some(&body)), Some(Ticket(*ticket)))
-        })
+        .filter(|ticket| fixture.handle.send(payload("head", Some(&body)), Some(Ticket(*ticket))))
         .count();
     assert!(taken < 6, "the queue has no bound");
     drop(fixture.peer);

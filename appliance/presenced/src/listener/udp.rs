@@ -120,9 +120,11 @@ impl UdpListener {
         let received = if self.local.ip().is_unspecified() {
             self.socket.try_io(Interest::READABLE, || self.receive_with_destination(buffer))
         } else {
-            self.socket
-                .try_recv_from(buffer)
-                .map(|(length, peer)| Received { length, peer, local: self.local })
+            self.socket.try_recv_from(buffer).map(|(length, peer)| Received {
+                length,
+                peer,
+                local: self.local,
+            })
         };
         match received {
             Ok(received) => Ok(Some(received)),
@@ -137,8 +139,7 @@ impl UdpListener {
         let mut parts = [IoSliceMut::new(buffer)];
         let port = self.local.port();
         let (length, peer, destination) = if self.local.is_ipv4() {
-            let got =
-                recvmsg::<SockaddrIn>(fd, &mut parts, Some(&mut control), MsgFlags::empty())?;
+            let got = recvmsg::<SockaddrIn>(fd, &mut parts, Some(&mut control), MsgFlags::empty())?;
             (got.bytes, got.address.map(SocketAddr::from), destination(got.cmsgs()?))
         } else {
             let got =
