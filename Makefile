@@ -1,0 +1,56 @@
+# What there is to do here. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# One profile for everything that is built here, so that nothing is built twice.
+PROFILE ?= release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CARGO := cargo --locked
+
+.PHONY: help check fmt lint layers tidy deny doc build test run bench clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: fmt lint layers tidy deny doc ## Everything that needs no test run: format, lints, layers, files, dependencies, documentation.
+
+fmt: ## Fail when a file is not formatted.
+	cargo fmt --all --check
+
+lint: ## Clippy on everything, warnings are errors.
+	$(CARGO) clippy --workspace --all-targets --profile $(PROFILE) -- -D warnings
+
+layers: ## Fail when a crate depends on what it must not know.
+	@.ci/layers
+
+tidy: ## Fail on files without a heading, too long, or unfinished.
+	@.ci/tidy
+
+deny: ## Check licences, sources, bans and advisories of the dependencies.
+	@.ci/deny
+
+doc: ## Build the documentation of the crates; a broken link is an error.
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --profile $(PROFILE)
+
+build: ## Build the daemon and the command.
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+
+test: ## Install what the tests need, then run them all.
+	@.ci/prepare-tests
+	$(CARGO) build --workspace --bins --tests --profile $(PROFILE)
+	$(CARGO) test --workspace --doc --quiet --profile $(PROFILE)
+	$(CARGO) nextest run --workspace --cargo-profile $(PROFILE)
+
+run: ## Start a node on this machine with two demo users, show it at work, stay until Ctrl-C.
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE)/demo
+
+bench: ## Measure against Kamailio and the floor of kernel UDP, and print ratios.
+	@.ci/prepare-tests
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE)/bench
+
+clean: ## Remove everything that was built.
+	$(CARGO) clean
+	rm -rf build
