@@ -46,7 +46,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Every file below a directory, by relative path.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_path_buf()];
     while let Some(next) = dirs.pop() {
@@ -204,6 +204,29 @@ fn an_old_store_put_back_is_noticed() {
     let (restored, last) = restored(dir.path());
     assert!(matches!(restored.damage, Damage::OtherStore { .. }), "{restored:?}");
     assert_eq!(last, 20);
+}
+
+#[test]
+fn a_record_that_is_gone_or_changed_in_sound_files_is_noticed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let good = scratch.path().join("good");
+    store(&good);
+    let spoil: [fn(&sled::Db<128>, &[u8]); 2] = [
+        |db, key| assert!(db.remove(key).unwrap().is_some()),
+        |db, key| assert!(db.insert(key, b"other").unwrap().is_some()),
+    ];
+    for spoil in spoil {
+        let dir = tempfile::tempdir_in(scratch.path()).unwrap();
+        copy(&good, dir.path());
+        let config = sled::Config::new().path(dir.path().join("store/engine"));
+        let db: sled::Db<128> = config.flush_every_ms(None).open().unwrap();
+        let (key, _) = db.range::<&[u8], _>(&b"p"[..]..).next().unwrap().unwrap();
+        spoil(&db, &key);
+        drop(db);
+        let (restored, last) = restored(dir.path());
+        assert!(matches!(restored.damage, Damage::Contents { .. }), "{restored:?}");
+        assert_eq!((last, restored.batches_lost), (NEWER, Some(LAST - NEWER)));
+    }
 }
 
 #[test]

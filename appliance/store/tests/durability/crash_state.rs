@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha8Rng;
 
@@ -127,6 +127,23 @@ impl Disk {
                 self.add(path, dir);
             }
         }
+    }
+
+    /// What is on the disk while it has power: every file by its path.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut dirs = vec![(PathBuf::new(), ROOT)];
+        while let Some((path, node)) = dirs.pop() {
+            match &self.nodes[node] {
+                Node::Dir { current, .. } => {
+                    dirs.extend(current.iter().map(|(name, &node)| (path.join(name), node)));
+                }
+                Node::File { durable, pending } => {
+                    found.insert(path, content(durable, pending, |_| pending.len()));
+                }
+            }
+        }
+        found
     }
 
     fn look_up(&self, path: &str) -> Option<usize> {

@@ -55,7 +55,7 @@ fn judge() {
         acknowledged = last;
         store.close().unwrap();
     }
-    assert!(acknowledged > 100, "the rounds were too short to mean anything: {acknowledged}");
+    assert!(acknowledged >= ROUNDS / 2, "every other round acknowledges: {acknowledged}");
 }
 
 /// Lets a process work for a while; returns the last batch that it acknowledged.
@@ -73,7 +73,9 @@ fn live(dir: &Path, seed: u64, life: Duration) -> u64 {
             }
         }
     });
-    let mut last = 0;
+    // Every other one is killed wherever it is, maybe before it has opened the store; the rest
+    // have shown that they are at work.
+    let mut last = if seed.is_multiple_of(2) { 0 } else { receiver.recv().unwrap() };
     let end = Instant::now() + life;
     loop {
         match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use store::{How, OpenFailure, Opened, Store};
 
+use crate::corruption::files;
 use crate::crash_state::{Disk, Event, parse};
 use crate::{child, workload};
 
@@ -99,6 +100,8 @@ fn judge(life: &str, states: usize) {
             if last > acknowledged { lost_nothing += 1 } else { lost_unacknowledged += 1 }
         }
     }
+    events[done..].iter().for_each(|event| disk.replay(event));
+    assert!(disk.files() == files(&root), "{life}: something was done that is not in the log");
     assert!(acknowledged >= 100, "{life}: the last states come too early ({acknowledged})");
     assert!(lost_nothing > 0 && lost_unacknowledged > 0, "{life}: the states are all alike");
 }
