@@ -11,6 +11,7 @@ use std::str::FromStr;
 use rsip::{Auth, Host, HostWithPort, Param, Port, Scheme, Uri};
 
 use crate::flow::{Transport, UnknownTransport};
+use crate::header::cut;
 use crate::message;
 
 pub(crate) mod compare;
@@ -200,7 +201,7 @@ const fn transport_token(transport: rsip::Transport) -> &'static str {
 
 /// Typed only where the typed form writes back the same bytes.
 fn build_param(text: &str) -> Param {
-    let (name, value) = match text.split_once('=') {
+    let (name, value) = match cut(text, b'=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
     };
@@ -245,7 +246,7 @@ struct Parts<'a> {
 }
 
 fn split(text: &str) -> Result<Parts<'_>, UriError> {
-    let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+    let (scheme, rest) = cut(text, b':').ok_or(UriError::Scheme)?;
     let mut letters = scheme.bytes();
     if !letters.next().is_some_and(|b| b.is_ascii_alphabetic())
         || !letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
@@ -274,10 +275,10 @@ fn split(text: &str) -> Result<Parts<'_>, UriError> {
 }
 
 fn split_address<'a>(scheme: &'a str, rest: &'a str) -> Result<Parts<'a>, UriError> {
-    let (user, password, rest) = match rest.split_once('@') {
+    let (user, password, rest) = match cut(rest, b'@') {
         None => (None, None, rest),
         Some((info, rest)) => {
-            let (user, password) = match info.split_once(':') {
+            let (user, password) = match cut(info, b':') {
                 Some((user, password)) => (user, Some(password)),
                 None => (info, None),
             };
@@ -287,8 +288,8 @@ fn split_address<'a>(scheme: &'a str, rest: &'a str) -> Result<Parts<'a>, UriErr
             (Some(user), password, rest)
         }
     };
-    let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-    let (address, params) = rest.split_once(';').unwrap_or((rest, ""));
+    let (rest, headers) = cut(rest, b'?').unwrap_or((rest, ""));
+    let (address, params) = cut(rest, b';').unwrap_or((rest, ""));
     if rest.len() > address.len() {
         check_params(params)?;
     }
@@ -304,7 +305,7 @@ fn split_address<'a>(scheme: &'a str, rest: &'a str) -> Result<Parts<'a>, UriErr
 
 /// RFC 3966 §3.
 fn split_telephone<'a>(scheme: &'a str, rest: &'a str) -> Result<Parts<'a>, UriError> {
-    let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+    let (number, params) = cut(rest, b';').unwrap_or((rest, ""));
     let is_number_byte = |b: u8| {
         b.is_ascii_hexdigit() || matches!(b, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#')
     };
@@ -317,10 +318,17 @@ fn split_telephone<'a>(scheme: &'a str, rest: &'a str) -> Result<Parts<'a>, UriE
     Ok(Parts { scheme, user: None, password: None, host: number, port: None, params, headers: "" })
 }
 
+/// No URI has more parameters; comparing them takes the square of their number.
+const MOST_PARAMS: usize = 64;
+
 fn check_params(params: &str) -> Result<(), UriError> {
-    for param in params.split(';') {
-        let name = param.split_once('=').map_or(param, |(name, _)| name);
-        if name.is_empty() || !param.bytes().all(is_visible) || !has_whole_escapes(param) {
+    for (place, param) in params.split(';').enumerate() {
+        let name = cut(param, b'=').map_or(param, |(name, _)| name);
+        if place >= MOST_PARAMS
+            || name.is_empty()
+            || !param.bytes().all(is_visible)
+            || !has_whole_escapes(param)
+        {
             return Err(UriError::Param);
         }
     }
@@ -343,7 +351,7 @@ pub(crate) fn split_host_port(text: &str) -> Result<(&str, Option<u16>), UriErro
             None => return Err(UriError::Host),
         }
     } else {
-        let (host, port) = match text.split_once(':') {
+        let (host, port) = match cut(text, b':') {
             Some((host, port)) => (host.trim_end_matches(is_space), Some(port)),
             None => (text, None),
         };
@@ -381,7 +389,7 @@ fn is_user(text: &str) -> bool {
 
 fn has_whole_escapes(text: &str) -> bool {
     let mut rest = text;
-    while let Some((_, behind)) = rest.split_once('%') {
+    while let Some((_, behind)) = cut(rest, b'%') {
         let mut digits = behind.bytes();
         let is_digit = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_hexdigit());
         if !is_digit(digits.next()) || !is_digit(digits.next()) {

@@ -6,7 +6,7 @@ use std::fmt;
 use rsip::Uri;
 
 use super::params::{Params, Scan};
-use super::{HeaderError, decimal, is_blank, split_quoted, unquote, write_quoted};
+use super::{HeaderError, cut, decimal, is_blank, split_quoted, unquote, write_quoted};
 use crate::uri;
 
 /// An address: `"display name" <uri>;params`, or `uri;params`.
@@ -136,7 +136,7 @@ fn split(text: &str) -> Result<Parts<'_>, HeaderError> {
         let (name, rest) = split_quoted(text)?;
         let rest = rest.trim_start_matches(is_blank);
         (name, rest.strip_prefix('<').ok_or(HeaderError::Bracket)?)
-    } else if let Some((name, address)) = text.split_once('<') {
+    } else if let Some((name, address)) = cut(text, b'<') {
         let name = name.trim_end_matches(is_blank);
         if !name.bytes().all(is_name_byte) {
             return Err(HeaderError::DisplayName);
@@ -145,7 +145,7 @@ fn split(text: &str) -> Result<Parts<'_>, HeaderError> {
     } else {
         return split_bare(text);
     };
-    let (uri, params) = address.split_once('>').ok_or(HeaderError::Bracket)?;
+    let (uri, params) = cut(address, b'>').ok_or(HeaderError::Bracket)?;
     Ok(Parts { display_name, uri, params })
 }
 

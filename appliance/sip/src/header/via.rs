@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::params::{Params, Scan};
-use super::{HeaderError, is_blank, is_token_byte};
+use super::{HeaderError, cut, is_blank, is_token_byte};
 use crate::uri;
 
 /// One hop of the way.
@@ -110,8 +110,8 @@ struct Parts<'a> {
 }
 
 fn split(text: &str) -> Result<Parts<'_>, HeaderError> {
-    let (protocol, rest) = text.split_once('/').ok_or(HeaderError::Protocol)?;
-    let (version, rest) = rest.split_once('/').ok_or(HeaderError::Protocol)?;
+    let (protocol, rest) = cut(text, b'/').ok_or(HeaderError::Protocol)?;
+    let (version, rest) = cut(rest, b'/').ok_or(HeaderError::Protocol)?;
     if !protocol.trim_matches(is_blank).eq_ignore_ascii_case("SIP")
         || version.trim_matches(is_blank) != "2.0"
     {

@@ -34,15 +34,16 @@ fn same_escaped(a: Option<&str>, b: Option<&str>) -> bool {
     a.map(unescape) == b.map(unescape)
 }
 
-/// Parameters in both must agree; those that `alone` names must not stand in one only.
+/// Parameters in both must agree; those that `alone` names must not stand in one only. Of a
+/// repeated parameter the first counts.
 fn same_params(a: &Uri, b: &Uri, alone: &[&str]) -> bool {
     let agrees = |here: &Uri, there: &Uri| {
-        here.params.iter().map(name_and_value).all(|(name, value)| match param(there, name) {
-            None => !alone.iter().any(|n| n.eq_ignore_ascii_case(name)),
-            Some(other) => match (value, other) {
-                (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
-                (a, b) => a.is_none() && b.is_none(),
-            },
+        here.params.iter().map(|one| name_and_value(one).0).all(|name| {
+            match (param(here, name).flatten(), param(there, name)) {
+                (_, None) => !alone.iter().any(|n| n.eq_ignore_ascii_case(name)),
+                (Some(a), Some(Some(b))) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
+                (a, Some(b)) => a.is_none() && b.is_none(),
+            }
         })
     };
     agrees(a, b) && agrees(b, a)

@@ -16,7 +16,7 @@ use sip::{aor, locate, scan, uri, write};
 
 use crate::messages;
 
-const PER_MESSAGE: usize = 1500;
+const PER_MESSAGE: usize = 400;
 
 /// A small generator, so that the same mutations come on every machine.
 struct Random(u64);
@@ -180,7 +180,7 @@ fn what_is_taken_is_written_and_read_back_the_same() {
             }
         }
     });
-    assert!(taken > 10_000, "{taken}");
+    assert!(taken > 5_000, "{taken}");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_scan_agrees_with_the_parser() {
         assert_eq!((scanned.cseq_number, scanned.cseq_method), (cseq.number, &*cseq.method));
         both += 1;
     });
-    assert!(both > 500, "{both}");
+    assert!(both > 200, "{both}");
 }
 
 #[test]
