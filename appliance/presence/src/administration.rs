@@ -34,9 +34,9 @@ impl Server {
                 Ok(None)
             }
             Command::DeleteUser(id) => self.delete_user(ticket, &id),
-            Command::SetEnabled { id, enabled } => self.set_enabled(ticket, &id, enabled),
+            Command::SetEnabled { id, enabled } => self.set_enabled(now, ticket, &id, enabled),
             Command::SetCredentials { id, credentials } => {
-                self.set_credentials(ticket, &id, &credentials)
+                self.set_credentials(now, ticket, &id, &credentials)
             }
             Command::ShowUser(id) => {
                 self.known(&id).map(|(_, user)| Some(Answer::User(user_view(user))))
@@ -140,6 +140,7 @@ impl Server {
 
     fn put_changed(
         &mut self,
+        now: Now,
         slot: UserSlot,
         draft: &UserDraft,
     ) -> Result<(UserRecord, Change), Refusal> {
@@ -148,6 +149,7 @@ impl Server {
         let user = self.users.get_mut(slot).ok_or_else(unknown)?;
         let before = user.account.clone();
         apply(&mut user.account, draft);
+        user.account.changed_millis = now.wall.as_millis();
         Ok((before, account_change(&draft.id, &user.account)))
     }
 
@@ -157,7 +159,7 @@ impl Server {
         let mut put = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let result = match self.users.find(&draft.id) {
-                Some(slot) => self.put_changed(slot, draft).map(|(before, change)| {
+                Some(slot) => self.put_changed(now, slot, draft).map(|(before, change)| {
                     put.push((slot, Some(before)));
                     changes.push(change);
                     Imported::Updated
@@ -190,6 +192,7 @@ impl Server {
 
     fn set_enabled(
         &mut self,
+        now: Now,
         ticket: Ticket,
         id: &str,
         enabled: bool,
@@ -203,6 +206,9 @@ impl Server {
             self.users.admit(id)?;
         }
         self.users.set_enabled(slot, enabled);
+        if let Some(user) = self.users.get_mut(slot) {
+            user.account.changed_millis = now.wall.as_millis();
+        }
         let (_, user) = self.known(id)?;
         let change = account_change(id, &user.account);
         let undo =
@@ -213,6 +219,7 @@ impl Server {
 
     fn set_credentials(
         &mut self,
+        now: Now,
         ticket: Ticket,
         id: &str,
         credentials: &Credentials,
@@ -221,6 +228,7 @@ impl Server {
         let before = user.account.clone();
         let mut account = before.clone();
         account.credentials = Some(credentials_record(credentials));
+        account.changed_millis = now.wall.as_millis();
         let change = account_change(id, &account);
         if let Some(user) = self.users.get_mut(slot) {
             user.account = account;
@@ -363,8 +371,10 @@ fn user_view(user: &User) -> UserView {
         is_served: user.is_served,
         has_password: account.credentials.is_some(),
         created: sip::clock::WallTime::from_millis(account.created_millis),
+        changed: sip::clock::WallTime::from_millis(account.changed_millis),
         bindings: user.bindings.len(),
         publications: user.publications.len(),
         watchers: user.watchers.len(),
+        watching: user.watching as usize,
     }
 }

@@ -1,6 +1,6 @@
 //! What an administrator or an application asks of the server, and its typed answers.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip::aor::Aor;
@@ -186,12 +186,16 @@ pub struct UserView {
     pub has_password: bool,
     /// When it was added.
     pub created: WallTime,
+    /// When its account was last changed.
+    pub changed: WallTime,
     /// Registered contacts.
     pub bindings: usize,
     /// Live publications.
     pub publications: usize,
     /// Subscriptions to this user.
     pub watchers: usize,
+    /// Subscriptions of this user.
+    pub watching: usize,
 }
 
 /// A presentity as shown.
@@ -239,6 +243,12 @@ pub struct SubscriptionView {
     pub destination: String,
     /// NOTIFYs sent so far.
     pub notifies: u32,
+    /// The dialog's Call-ID.
+    pub call_id: String,
+    /// CSeq of the last NOTIFY.
+    pub notify_cseq: u32,
+    /// Whether the watcher has yet to be told of a change.
+    pub is_notify_due: bool,
 }
 
 /// One binding as shown.
@@ -255,9 +265,13 @@ pub struct BindingView {
     /// Transport of the flow that it came over.
     pub transport: &'static str,
     /// Address that it came from.
-    pub source: IpAddr,
+    pub source: SocketAddr,
     /// The User-Agent, empty when not told.
     pub user_agent: String,
+    /// Contact parameters but `expires`, as registered: q, +sip.instance, capabilities.
+    pub parameters: String,
+    /// Proxies on the way to the contact, first hop first.
+    pub path: Vec<String>,
 }
 
 /// The totals.

@@ -96,6 +96,7 @@ pub struct UserRecord {
     pub(crate) telephone: String,
     pub(crate) enabled: bool,
     pub(crate) created_millis: u64,
+    pub(crate) changed_millis: u64,
     /// Users are served in this order when the machine carries fewer than there are.
     pub(crate) order: u64,
     pub(crate) credentials: Option<CredentialsRecord>,

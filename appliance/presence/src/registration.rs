@@ -95,8 +95,10 @@ impl Binding {
             q: self.q,
             expires_in: self.expires.since(now.monotonic),
             transport: self.flow.transport.uri_token(),
-            source: self.flow.peer.ip(),
+            source: self.flow.peer,
             user_agent: self.user_agent.clone(),
+            parameters: self.parameters.clone(),
+            path: self.path.clone(),
         }
     }
 

@@ -131,6 +131,9 @@ impl Subscription {
                 None => String::from("being located"),
             },
             notifies: self.notifies,
+            call_id: self.template.value("Call-ID").to_owned(),
+            notify_cseq: self.cseq,
+            is_notify_due: self.is_behind,
         }
     }
 }

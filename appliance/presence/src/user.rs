@@ -150,6 +150,7 @@ impl Users {
         let mut account = UserRecord {
             enabled: true,
             created_millis: now.as_millis(),
+            changed_millis: now.as_millis(),
             order,
             ..UserRecord::default()
         };

@@ -13,6 +13,7 @@ use admin_api::secret::Secret;
 use admin_api::user_id::UserId;
 use presence::command::{self, Answer, Command, UserDraft};
 
+use crate::alarm::AlarmKind;
 use crate::credentials;
 use crate::import;
 use crate::log::UnknownLog;
@@ -20,6 +21,16 @@ use crate::node::{Node, Unanswered};
 
 /// Answers one request.
 pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refusal> {
+    if let Some(words) = &node.facts.machine.too_small
+        && is_about_users(&request)
+    {
+        return Err(Refusal::new(
+            RefusalCode::NotServing,
+            words.clone(),
+            "hardware",
+            "give the machine what is missing, then restart it",
+        ));
+    }
     match request {
         Request::ShowStatus => node_views::status(node).await.map(|s| Reply::Status(Box::new(s))),
         Request::ShowVersion => Ok(Reply::Version(node_views::version())),
@@ -74,6 +85,19 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
         Request::SetUserPassword { id, password } => set_password(node, id, password).await,
         Request::ImportUsers { csv } => import::import(node, csv).await.map(Reply::Imported),
     }
+}
+
+/// What a machine that is too small does not do.
+const fn is_about_users(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::AddUser(_)
+            | Request::DeleteUser { .. }
+            | Request::EnableUser { .. }
+            | Request::DisableUser { .. }
+            | Request::SetUserPassword { .. }
+            | Request::ImportUsers { .. }
+    )
 }
 
 async fn add_user(node: &Node, user: NewUser) -> Result<Reply, Refusal> {
@@ -133,8 +157,18 @@ fn set_level(
 /// Asks the server; its refusals become ours.
 async fn ask(node: &Node, command: Command) -> Result<Answer, Refusal> {
     match node.command(command).await.map_err(unanswered)? {
-        Answer::Refused(refusal) => Err(refusal_of(refusal)),
+        Answer::Refused(refusal) => {
+            note_capacity(node, &refusal);
+            Err(refusal_of(refusal))
+        }
         answer => Ok(answer),
+    }
+}
+
+/// A user over the limit is refused by name, and raises the alarm.
+pub(crate) fn note_capacity(node: &Node, refusal: &command::Refusal) {
+    if matches!(refusal, command::Refusal::CapacityReached { .. }) {
+        node.alarms.raise(AlarmKind::CapacityReached, refusal.to_string());
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum AlarmKind {
     CapacityReached,
     /// The store holds more users than the machine carries; the rest are not served.
     UsersNotServed,
+    /// The machine is below the smallest class; SIP is not served.
+    HardwareTooSmall,
     /// The machine names a larger class than its resources carry.
     HardwareReduced,
     /// As many connections are open as may be.
@@ -82,6 +84,12 @@ impl AlarmKind {
                 Critical,
                 "users",
                 "disable users until their number fits, or move to a larger machine class",
+            ),
+            Self::HardwareTooSmall => (
+                "hardware-too-small",
+                Critical,
+                "hardware",
+                "give the machine what is missing, then restart it",
             ),
             Self::HardwareReduced => (
                 "hardware-reduced",

@@ -104,7 +104,9 @@ async fn healthz(State(node): State<Node>) -> Result<Response, Infallible> {
 
 fn health(answers: Result<(), String>, standing: &[AlarmKind]) -> (StatusCode, Health) {
     let mut reasons: Vec<_> = standing.iter().map(|kind| kind.name().to_owned()).collect();
-    let is_down = answers.is_err() || standing.contains(&AlarmKind::StoreFailed);
+    let is_down = answers.is_err()
+        || standing.contains(&AlarmKind::StoreFailed)
+        || standing.contains(&AlarmKind::HardwareTooSmall);
     reasons.extend(answers.err());
     let (code, status) = if is_down {
         (StatusCode::SERVICE_UNAVAILABLE, "failing")

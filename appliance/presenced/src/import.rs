@@ -11,7 +11,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use presence::command::{Answer, Command, Imported, UserDraft};
 use zeroize::Zeroizing;
 
-use crate::administration::{refusal_of, unanswered};
+use crate::administration::{note_capacity, refusal_of, unanswered};
 use crate::credentials;
 use crate::node::Node;
 
@@ -66,7 +66,10 @@ pub(crate) async fn import(node: &Node, csv: Secret) -> Result<ImportReport, Ref
             match result {
                 Ok(Imported::Created) => created += 1,
                 Ok(Imported::Updated) => updated += 1,
-                Err(refusal) => refused.push(refuse(number, Some(&id), refusal_of(refusal))),
+                Err(refusal) => {
+                    note_capacity(node, &refusal);
+                    refused.push(refuse(number, Some(&id), refusal_of(refusal)));
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The one task that owns the server: takes datagrams, framed messages and answers in, and
 //! carries out what the server wants, in order. Nothing here waits for a peer or for the disk.
 
+mod sending;
+
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -11,19 +12,20 @@ use std::time::Duration;
 
 use presence::command::{Answer, Command};
 use presence::counters::Counters;
-use presence::output::{Output, SaveSequence, Ticket, Transmit};
+use presence::output::{Output, SaveSequence, Ticket};
 use presence::server::Server;
 use sip::clock::{Instant, Now};
-use sip::flow::{ConnectionId, Destination, Flow, Hop, Transport};
+use sip::flow::{ConnectionId, Flow, Hop, Transport};
 use sip::locate::Target;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
+use self::sending::{Held, STORE_WITHIN};
 use crate::alarm::{AlarmKind, Alarms};
 use crate::clock::Clock;
 use crate::flow::FlowHandle;
 use crate::listener::tcp::Connector;
-use crate::listener::udp::{DATAGRAM_BYTES, Received, Sent, UdpListener};
+use crate::listener::udp::{DATAGRAM_BYTES, Received, UdpListener};
 use crate::store_task::{StoreEvent, StoreQueue};
 
 /// Inputs that may wait for the server.
@@ -32,10 +34,6 @@ pub(crate) const INPUT_QUEUE: usize = 4_096;
 const DATAGRAMS_A_TURN: usize = 64;
 /// Inputs taken before others have their turn.
 const INPUTS_A_TURN: usize = 256;
-/// How long an answer may wait for the disk before it is sent anyway.
-const STORE_WITHIN: Duration = Duration::from_millis(250);
-/// Messages that may wait for the disk.
-const HELD: usize = 65_536;
 /// Commands that may be under way.
 const COMMANDS: usize = 1_024;
 /// How long stopping waits for the disk.
@@ -176,11 +174,6 @@ struct OpenFlow {
     hop: Hop,
 }
 
-struct Held {
-    transmit: Transmit,
-    since: Instant,
-}
-
 /// What woke the task.
 #[derive(Default)]
 struct Woken {
@@ -314,7 +307,7 @@ impl ServerTask {
             peer: received.peer,
             connection: ConnectionId::default(),
         };
-        tracing::trace!(%flow, message = %String::from_utf8_lossy(bytes), "received");
+        tracing::trace!(%flow, text = %sending::shown(bytes), "received");
         self.server.handle_message(self.now, flow, bytes);
         self.drain();
     }
@@ -328,7 +321,7 @@ impl ServerTask {
             }
             Input::Message { flow, bytes } => {
                 self.counters.stream_messages_in += 1;
-                tracing::trace!(%flow, message = %String::from_utf8_lossy(&bytes), "received");
+                tracing::trace!(%flow, text = %sending::shown(&bytes), "received");
                 self.server.handle_message(self.now, flow, &bytes);
             }
             Input::Closed(connection) => {
@@ -382,36 +375,8 @@ impl ServerTask {
         }
     }
 
-    fn release_held(&mut self) {
-        while let Some(held) = self.held.front() {
-            let is_stored = held.transmit.after <= self.durable;
-            if !is_stored && !self.is_store_failed {
-                return;
-            }
-            if !is_stored {
-                self.counters.released_early += 1;
-            }
-            if let Some(held) = self.held.pop_front() {
-                self.send(held.transmit);
-            }
-        }
-    }
-
     fn keep_time(&mut self) {
-        let slow_since = self.held.front().map(|held| held.since + STORE_WITHIN);
-        if slow_since.is_some_and(|at| at <= self.now.monotonic) {
-            while let Some(held) = self.held.front() {
-                if held.since + STORE_WITHIN > self.now.monotonic {
-                    break;
-                }
-                self.counters.released_early += 1;
-                if let Some(held) = self.held.pop_front() {
-                    self.send(held.transmit);
-                }
-            }
-            let limit = STORE_WITHIN.as_millis();
-            let what = format!("a write took longer than {limit} ms; answers do not wait");
-            self.alarms.raise(AlarmKind::StoreSlow, what);
+        if self.release_slow() {
             self.drain();
         }
         if self.server.poll_timeout().is_some_and(|(at, _)| at <= self.now.monotonic) {
@@ -452,19 +417,7 @@ impl ServerTask {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Transmit(transmit) => {
-                if transmit.after <= self.durable || self.is_store_failed {
-                    self.send(transmit);
-                    return;
-                }
-                if self.held.len() >= HELD
-                    && let Some(held) = self.held.pop_front()
-                {
-                    self.counters.released_early += 1;
-                    self.send(held.transmit);
-                }
-                self.held.push_back(Held { transmit, since: self.now.monotonic });
-            }
+            Output::Transmit(transmit) => self.send_or_hold(transmit),
             Output::Save { sequence, changes } => {
                 self.last_sequence = sequence;
                 self.store.save(sequence, changes);
@@ -491,107 +444,6 @@ impl ServerTask {
         }
     }
 
-    fn send(&mut self, transmit: Transmit) {
-        let Transmit { destination, payload, on_failure, .. } = transmit;
-        if tracing::enabled!(tracing::Level::TRACE) {
-            let head = String::from_utf8_lossy(&payload.head);
-            let body = String::from_utf8_lossy(payload.body.as_deref().unwrap_or_default());
-            tracing::trace!(?destination, message = %head, %body, "sent");
-        }
-        let is_sent = match destination {
-            Destination::Flow(Flow { transport: Transport::Udp, local, peer, .. }) => {
-                self.send_datagram(Some(local), peer, payload, on_failure)
-            }
-            Destination::Hop(Hop { transport: Transport::Udp, address }) => {
-                self.send_datagram(None, address, payload, on_failure)
-            }
-            Destination::Flow(flow) => match self.flows.get(&flow.connection) {
-                None => {
-                    self.counters.undeliverable += 1;
-                    false
-                }
-                Some(open) => {
-                    let is_sent = open.handle.send(payload, on_failure);
-                    self.count_stream(is_sent)
-                }
-            },
-            Destination::Hop(hop) => self.send_to_hop(hop, payload, on_failure),
-        };
-        if !is_sent {
-            self.failed.extend(on_failure);
-        }
-    }
-
-    fn send_datagram(
-        &mut self,
-        local: Option<SocketAddr>,
-        peer: SocketAddr,
-        payload: presence::output::Payload,
-        on_failure: Option<Ticket>,
-    ) -> bool {
-        let by_flow =
-            local.and_then(|local| self.udp.iter().position(|listener| listener.serves(local)));
-        let source = local.filter(|_| by_flow.is_some()).map(|local| local.ip());
-        let index = by_flow.or_else(|| self.udp.iter().position(|listener| listener.reaches(peer)));
-        let sent = match index.and_then(|index| self.udp.get_mut(index)) {
-            None => Sent::Refused,
-            Some(listener) => listener.send(peer, source, payload, on_failure),
-        };
-        match sent {
-            Sent::Taken => self.counters.datagrams_out += 1,
-            Sent::Dropped => self.counters.dropped_full += 1,
-            Sent::Refused => self.counters.undeliverable += 1,
-        }
-        sent == Sent::Taken
-    }
-
-    fn send_to_hop(
-        &mut self,
-        hop: Hop,
-        payload: presence::output::Payload,
-        on_failure: Option<Ticket>,
-    ) -> bool {
-        if matches!(hop.transport, Transport::Ws | Transport::Wss) {
-            // RFC 7118 §5: there is no connecting to a WebSocket client.
-            self.counters.undeliverable += 1;
-            return false;
-        }
-        let open = self.by_peer.get(&hop).and_then(|connection| self.flows.get(connection));
-        let is_sent = match open {
-            Some(open) => open.handle.send(payload, on_failure),
-            None => {
-                let Some((connection, handle)) = self.connector.connect(hop) else {
-                    self.counters.undeliverable += 1;
-                    return false;
-                };
-                let is_sent = handle.send(payload, on_failure);
-                self.by_peer.insert(hop, connection);
-                self.flows.insert(connection, OpenFlow { handle, hop });
-                is_sent
-            }
-        };
-        self.count_stream(is_sent)
-    }
-
-    const fn count_stream(&mut self, is_sent: bool) -> bool {
-        if is_sent {
-            self.counters.stream_messages_out += 1;
-        } else {
-            self.counters.dropped_full += 1;
-        }
-        is_sent
-    }
-
-    fn send_backlogs(&mut self) {
-        for listener in &mut self.udp {
-            let before = self.failed.len();
-            listener.send_backlog(&mut self.failed);
-            let refused = self.failed.len() - before;
-            self.counters.undeliverable += refused as u64;
-        }
-        self.contained(|task| task.drain());
-    }
-
     fn forget_flow(&mut self, connection: ConnectionId) {
         if let Some(open) = self.flows.remove(&connection)
             && self.by_peer.get(&open.hop) == Some(&connection)
@@ -602,10 +454,13 @@ impl ServerTask {
 
     fn observe(&self) -> Observation {
         Observation {
-            server: self.server.counters().clone(),
+            server: self.server.counters(),
             edge: self.counters.clone(),
             held: self.held.len(),
             flows: self.flows.len(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
         .mode(0o700)
         .create(&data_dir)
         .with_context(|| format!("{}: cannot use this data_dir", data_dir.display()))?;
-    let machine = hardware::detect(&settings);
+    let machine = hardware::detect(&settings.dmi_dir, &data_dir)?;
     machine.raise_alarms(alarms);
 
     let runtime = Builder::new_multi_thread().thread_name("edge").enable_all().build()?;
@@ -307,8 +307,7 @@ fn announce(node: &Node) -> anyhow::Result<()> {
         line.push_str(&format!(" {name}:{address}"));
     }
     line.push_str(&format!(" control:{}", node.facts.settings.control.socket.display()));
-    if !node.facts.machine.is_sufficient() {
-        let words = &node.facts.machine.hardware.explanation;
+    if let Some(words) = &node.facts.machine.too_small {
         let _ = writeln!(std::io::stderr(), "presenced: SIP is not served: {words}");
     }
     let mut stdout = std::io::stdout().lock();

@@ -39,7 +39,11 @@ pub(super) async fn status(node: &Node) -> Result<Status, Refusal> {
     let now = unix_millis();
     let standing = node.alarms.standing();
     Ok(Status {
-        state: if standing.is_empty() { NodeState::Serving } else { NodeState::Degraded },
+        state: match (&node.facts.machine.too_small, standing.is_empty()) {
+            (Some(_), _) => NodeState::NotServing,
+            (None, true) => NodeState::Serving,
+            (None, false) => NodeState::Degraded,
+        },
         host_name: machine::host_name(),
         domain: node.facts.settings.domain.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -209,7 +213,11 @@ pub(super) fn services(node: &Node) -> Vec<Service> {
     let since_unix_ms = node.facts.started_unix_ms;
     let service = |name: &str, fault: Option<AlarmKind>, remark: Option<String>| Service {
         name: name.to_owned(),
-        state: if fault.is_some() { ServiceState::Degraded } else { ServiceState::Running },
+        state: match fault {
+            Some(AlarmKind::HardwareTooSmall) => ServiceState::Stopped,
+            Some(_) => ServiceState::Degraded,
+            None => ServiceState::Running,
+        },
         since_unix_ms,
         remark: fault.map(|kind| format!("alarm {}", kind.name())).or(remark),
     };
@@ -222,7 +230,11 @@ pub(super) fn services(node: &Node) -> Vec<Service> {
         AlarmKind::SnapshotFailed,
     ]);
     let mut services = vec![
-        service("presence", fault_of(&[AlarmKind::InternalError]), None),
+        service(
+            "presence",
+            fault_of(&[AlarmKind::HardwareTooSmall, AlarmKind::InternalError]),
+            None,
+        ),
         service("store", store, None),
     ];
     let streams = fault_of(&[AlarmKind::ConnectionsExhausted]);

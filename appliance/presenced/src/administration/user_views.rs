@@ -10,6 +10,7 @@ use admin_api::user_id::UserId;
 use presence::command::{
     Answer, BindingView, Command, Page, PresenceView, PublicationView, SubscriptionView, UserView,
 };
+use presence::compositor::Availability;
 use presence::document::guard::Limits;
 use presence::document::pidf::{self, PublishedDocument};
 
@@ -77,7 +78,7 @@ async fn summaries(node: &Node, users: Vec<UserView>) -> Result<Vec<UserSummary>
             None
         } else {
             let view = show_presence(node, &user.id).await?;
-            Some(basic_of(&read(&view)))
+            Some(basic_of(&view))
         };
         summaries.push(summary(user, basic));
     }
@@ -104,7 +105,7 @@ pub(super) async fn user(node: &Node, id: &UserId) -> Result<UserDetail, Refusal
     };
     let view = show_presence(node, &user.id).await?;
     let has_presence = user.bindings > 0 || user.publications > 0;
-    let basic = has_presence.then(|| basic_of(&read(&view)));
+    let basic = has_presence.then(|| basic_of(&view));
     let bindings = if user.bindings == 0 { Vec::new() } else { bindings_of(node, &user).await? };
     Ok(UserDetail {
         aor: user.aor.as_str().to_owned(),
@@ -113,9 +114,9 @@ pub(super) async fn user(node: &Node, id: &UserId) -> Result<UserDetail, Refusal
         mail: filled(user.mail.clone()),
         telephone: filled(user.telephone.clone()),
         created_unix_ms: user.created.as_millis(),
-        changed_unix_ms: user.created.as_millis(),
+        changed_unix_ms: user.changed.as_millis(),
         watchers: number(user.watchers),
-        watching: 0,
+        watching: number(user.watching),
         bindings,
         publications: view.publications.into_iter().map(publication).collect(),
         summary: summary(user, basic),
@@ -148,12 +149,8 @@ pub(super) async fn presence(node: &Node, id: UserId) -> Result<Presence, Refusa
     Ok(Presence {
         id,
         aor: view.aor.as_str().to_owned(),
-        basic: basic_of(&document),
-        activities: persons
-            .clone()
-            .flat_map(|person| person.activities())
-            .map(ToString::to_string)
-            .collect(),
+        basic: basic_of(&view),
+        activities: view.summary.activities.iter().map(ToString::to_string).collect(),
         notes: persons
             .flat_map(|person| person.notes())
             .chain(notes)
@@ -178,12 +175,11 @@ fn read(view: &PresenceView) -> Option<PublishedDocument> {
     PublishedDocument::parse(&view.document, &limits).ok()
 }
 
-fn basic_of(document: &Option<PublishedDocument>) -> Basic {
-    let is_open = document
-        .iter()
-        .flat_map(|document| document.tuples())
-        .any(|tuple| tuple.basic() == Some(pidf::Basic::Open));
-    if is_open { Basic::Open } else { Basic::Closed }
+const fn basic_of(view: &PresenceView) -> Basic {
+    match view.summary.availability {
+        Availability::Open => Basic::Open,
+        Availability::Closed => Basic::Closed,
+    }
 }
 
 fn device(tuple: &pidf::Tuple) -> DevicePresence {
@@ -272,9 +268,9 @@ fn subscription(view: SubscriptionView) -> Subscription {
         expires_in_s: view.expires_in.as_secs(),
         since_unix_ms: None,
         destination: filled(view.destination),
-        call_id: String::new(),
-        notify_cseq: view.notifies,
-        is_notify_due: false,
+        call_id: view.call_id,
+        notify_cseq: view.notify_cseq,
+        is_notify_due: view.is_notify_due,
     }
 }
 
@@ -305,9 +301,29 @@ fn registration(view: &BindingView) -> Registration {
         refreshed_unix_ms: None,
         source: Some(format!("{} {}", view.transport, view.source)),
         user_agent: filled(view.user_agent.clone()),
-        capabilities: Vec::new(),
-        path: Vec::new(),
+        capabilities: capabilities(&view.parameters),
+        path: view.path.clone(),
     }
+}
+
+/// The parameters that are capabilities (RFC 3840 §9), as registered.
+fn capabilities(parameters: &str) -> Vec<String> {
+    const OTHERS: [&str; 4] = ["q", "+sip.instance", "reg-id", "ob"];
+    let mut found = Vec::new();
+    let (mut start, mut is_quoted) = (0, false);
+    for (at, byte) in parameters.bytes().chain([b';']).enumerate() {
+        is_quoted ^= byte == b'"';
+        if byte != b';' || (is_quoted && at < parameters.len()) {
+            continue;
+        }
+        let parameter = parameters.get(start..at).unwrap_or_default().trim();
+        start = at + 1;
+        let name = parameter.split('=').next().unwrap_or_default().trim();
+        if !name.is_empty() && !OTHERS.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            found.push(parameter.to_owned());
+        }
+    }
+    found
 }
 
 fn filled(text: String) -> Option<String> {
@@ -316,4 +332,20 @@ fn filled(text: String) -> Option<String> {
 
 fn number(amount: usize) -> u64 {
     amount.try_into().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_told_from_other_parameters() {
+        let parameters = "q=0.7;audio;+sip.instance=\"<urn:uuid:1;2>\";\
+                          methods=\"INVITE,MESSAGE\";description=\"a;b\";reg-id=1";
+        assert_eq!(
+            capabilities(parameters),
+            ["audio", "methods=\"INVITE,MESSAGE\"", "description=\"a;b\""]
+        );
+        assert!(capabilities("").is_empty());
+    }
 }
