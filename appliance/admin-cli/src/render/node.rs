@@ -203,7 +203,8 @@ pub(crate) fn settings(settings: &[Setting]) -> Vec<String> {
     let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
     for setting in settings {
         let from = source(setting.source).to_owned();
-        table.row([setting.name.clone(), setting.value.clone(), from]);
+        let value = Some(setting.value.clone()).filter(|value| !value.is_empty());
+        table.row([setting.name.clone(), or_dash(value), from]);
     }
     table.lines()
 }
