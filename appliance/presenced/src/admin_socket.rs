@@ -54,8 +54,22 @@ pub(crate) enum ControlFailure {
     },
 }
 
+/// The socket's file; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(%error, "the control socket could not be removed");
+        }
+    }
+}
+
 /// Opens the socket, replacing one that a dead daemon left behind.
-pub(crate) fn bind(settings: &ControlSettings) -> Result<UnixListener, ControlFailure> {
+pub(crate) fn bind(
+    settings: &ControlSettings,
+) -> Result<(UnixListener, SocketFile), ControlFailure> {
     let path = &settings.socket;
     let failure = |source| ControlFailure::Io { path: path.clone(), source };
     let group = match &settings.group {
@@ -76,11 +90,12 @@ pub(crate) fn bind(settings: &ControlSettings) -> Result<UnixListener, ControlFa
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(mask);
     let listener = listener.map_err(failure)?;
+    let file = SocketFile(path.clone());
     if let Some(group) = group {
         chown(path, None, Some(group.gid.as_raw())).map_err(failure)?;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failure)?;
-    Ok(listener)
+    Ok((listener, file))
 }
 
 fn remove_stale(path: &Path) -> Result<(), ControlFailure> {
@@ -189,12 +204,15 @@ mod tests {
     async fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run").join("control.sock");
-        let listener = bind(&settings(path.clone())).unwrap();
+        let (listener, file) = bind(&settings(path.clone())).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         assert!(matches!(bind(&settings(path.clone())), Err(ControlFailure::InUse(_))));
         drop(listener);
-        bind(&settings(path)).unwrap();
+        std::mem::forget(file);
+        let (_listener, file) = bind(&settings(path.clone())).unwrap();
+        drop(file);
+        assert!(!path.exists());
     }
 
     #[tokio::test]

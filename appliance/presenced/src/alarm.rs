@@ -48,8 +48,8 @@ impl AlarmKind {
                 "store-failed",
                 Critical,
                 "store",
-                "check the disk's free space and health; changes made since are lost if the node \
-                 stops before this alarm ends",
+                "check the disk's free space and health, then restart the service if this alarm \
+                 stays; changes made since it was raised are lost then",
             ),
             Self::StoreSlow => ("store-slow", Major, "store", "check the disk's load and health"),
             Self::StoreBehind => (

@@ -126,9 +126,17 @@ pub(crate) enum SettingsError {
 /// What is wrong with one line of the settings file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    /// Not TOML, or a value of the wrong type; the words are the TOML reader's.
+    /// Not TOML; the words are the TOML reader's.
     #[error("{0}")]
     Syntax(String),
+    /// A value of the wrong type; the words are the TOML reader's.
+    #[error("'{key}': {words}")]
+    WrongType {
+        /// The key, with its table.
+        key: String,
+        /// What is wrong.
+        words: String,
+    },
     /// A key that does not exist.
     #[error("unknown key '{key}'{}; the nearest valid key is '{nearest}'", place(table))]
     UnknownKey {
@@ -251,7 +259,13 @@ impl Settings {
         };
         let table = DeTable::parse(text).map_err(syntax)?;
         let written = check_keys(table.get_ref())?;
-        let raw: RawSettings = toml::from_str(text).map_err(syntax)?;
+        let raw: RawSettings = toml::from_str(text).map_err(|error| {
+            let (offset, fault) = syntax(error);
+            match (key_at(table.get_ref(), offset), fault) {
+                (Some(key), Fault::Syntax(words)) => (offset, Fault::WrongType { key, words }),
+                (_, fault) => (offset, fault),
+            }
+        })?;
 
         let domain = raw.domain.ok_or((0, Fault::Missing("domain")))?;
         if !is_domain(domain.get_ref()) {
@@ -456,6 +470,17 @@ fn check_keys(top: &DeTable<'_>) -> Result<BTreeSet<String>, (usize, Fault)> {
         }
     }
     Ok(written)
+}
+
+/// The key whose value lies around a place in the file.
+fn key_at(top: &DeTable<'_>, offset: usize) -> Option<String> {
+    top.iter().find_map(|(key, value)| {
+        let name: &str = key.get_ref();
+        match value.get_ref().as_table() {
+            Some(table) => key_at(table, offset).map(|inner| format!("{name}.{inner}")),
+            None => value.span().contains(&offset).then(|| name.to_owned()),
+        }
+    })
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin_socket::SocketFile;
 use crate::admission::Admission;
 use crate::alarm::{AlarmKind, Alarms};
 use crate::certificate::Tls;
@@ -45,7 +46,7 @@ struct Sockets {
     udp: Vec<UdpListener>,
     streams: Vec<(Transport, TcpListener)>,
     http: TcpListener,
-    control: UnixListener,
+    control: (UnixListener, SocketFile),
 }
 
 /// Runs the daemon until it is told to stop.
@@ -105,7 +106,6 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
         tls: tls.clone(),
         limits: sip::parse::Limits::default(),
     };
-    let control_path = settings.control.socket.clone();
     let listeners = listeners(&sockets)?;
     let node = Node {
         inputs: inputs.clone(),
@@ -139,7 +139,8 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
         accepting.push(runtime.spawn(tcp::accept(listener, transport, streams.clone())));
     }
     accepting.push(runtime.spawn(http::serve(sockets.http, tls.http_server, node.clone())));
-    accepting.push(runtime.spawn(admin_socket::serve(sockets.control, node.clone())));
+    let (control, control_file) = sockets.control;
+    accepting.push(runtime.spawn(admin_socket::serve(control, node.clone())));
     runtime.spawn(resolver::run(locations, inputs.clone()));
     runtime.spawn(watch::watchdog(node.clone()));
     runtime.spawn(watch::numbers(node.clone()));
@@ -150,7 +151,7 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
     for task in &accepting {
         task.abort();
     }
-    let _ = std::fs::remove_file(&control_path);
+    drop(control_file);
     runtime.block_on(async {
         let _ = tokio::time::timeout(STOP_WITHIN, inputs.send(Input::Stop)).await;
     });

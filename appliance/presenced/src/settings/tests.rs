@@ -71,7 +71,9 @@ fn a_bad_value_says_what_would_do() {
             .1
             .contains("10.0.0.0/33")
     );
-    assert!(fault("domain = 5\n").1.contains("string"));
+    assert!(fault("domain = 5\n").1.starts_with("'domain': "));
+    let (line, words) = fault("domain = \"a.test\"\n[sip]\nlisten = [\"udp:[::]:1\",\n17]\n");
+    assert!(line == 4 && words.starts_with("'sip.listen': "), "{line}: {words}");
     assert!(fault("domain = \"a.test\"\n[tls]\nkey = \"x\"\n").1.contains("tls.certificate"));
     assert_eq!(fault("[sip]\n").1, "'domain' is missing");
 }
