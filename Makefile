@@ -8,6 +8,9 @@ PROFILE ?= release
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO := cargo --locked
 
+# Where `make run` listens: name an address of this machine to connect phones from elsewhere.
+ADDRESS ?= 127.0.0.1
+
 .PHONY: help check fmt lint layers tidy deny doc build test run bench clean
 
 help: ## List the targets.
@@ -44,7 +47,7 @@ test: ## Install what the tests need, then run them all.
 
 run: ## Start a node on this machine with two demo users, show it at work, stay until Ctrl-C.
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
-	@$(TARGET)/$(PROFILE)/demo
+	@$(TARGET)/$(PROFILE)/demo --address $(ADDRESS)
 
 bench: ## Measure against Kamailio and the floor of kernel UDP, and print ratios.
 	@.ci/prepare-tests
