@@ -6,17 +6,16 @@
 //! answered comes back as the answer.
 
 use md5::{Digest, Md5};
-use rsip::{Header, Headers, Method, Request, Response, Uri, Version};
+use rsip::{Header, Headers, Request, Response, Version};
 
-use crate::header::{
-    cseq, is_blank, is_token, is_token_byte, max_forwards, name_addr, split_list, via,
-};
+use crate::header::{cseq, is_blank, is_token_byte, max_forwards, name_addr, split_list, via};
 use crate::message::{self, Kind, Message, status_code};
-use crate::uri::{self, UriError};
 
 mod lines;
+mod start_line;
 
 pub(crate) use lines::{Lines, content_length};
+use start_line::StartLine;
 
 /// What a message may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,68 +186,6 @@ fn stateless_tag(headers: &Headers) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-struct StartLine<'a> {
-    method_name: &'a str,
-    method: Option<Method>,
-    uri: Result<Uri, Problem>,
-    version: Result<(), Problem>,
-}
-
-impl<'a> StartLine<'a> {
-    fn read(line: &'a str, limits: &Limits) -> Result<Self, ParseFailure> {
-        const NOT_SIP: ParseFailure = ParseFailure::Drop("not SIP");
-        let trimmed = line.trim_end_matches(is_blank);
-        let (method_name, rest) = trimmed.split_once(' ').ok_or(NOT_SIP)?;
-        let (target, version) = rest.rsplit_once(' ').ok_or(NOT_SIP)?;
-        let number = version
-            .split_at_checked(4)
-            .filter(|(name, _)| name.eq_ignore_ascii_case("SIP/"))
-            .map(|(_, number)| number)
-            .ok_or(NOT_SIP)?;
-        let has_problem = |reason| Err(Problem::bad(reason));
-        let version = if !is_version(number) {
-            has_problem("Malformed Version")
-        } else if number != "2.0" {
-            Err(Problem::of(505))
-        } else if trimmed.len() < line.len() || target.contains(is_blank) {
-            has_problem("Blank in Request Line")
-        } else if !is_token(method_name) {
-            has_problem("Malformed Method")
-        } else {
-            Ok(())
-        };
-        let uri = if target.len() > limits.request_uri_bytes {
-            Err(Problem::of(414))
-        } else {
-            request_uri(target)
-        };
-        Ok(Self { method_name, method: message::method_named(method_name), uri, version })
-    }
-}
-
-fn is_version(number: &str) -> bool {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    number.split_once('.').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
-}
-
-/// A Request-URI of a scheme that SIP can route, without headers (RFC 3261 §19.1.1).
-fn request_uri(text: &str) -> Result<Uri, Problem> {
-    let uri = uri::parse(text).map_err(|error| match error {
-        UriError::Scheme => Problem::bad("Malformed Request-URI Scheme"),
-        UriError::User => Problem::bad("Malformed User in Request-URI"),
-        UriError::Host | UriError::Port => Problem::bad("Malformed Host in Request-URI"),
-        UriError::Param => Problem::bad("Malformed Parameter in Request-URI"),
-        UriError::Character => Problem::bad("Malformed Request-URI"),
-    })?;
-    if !matches!(uri::scheme(&uri), "sip" | "sips" | "tel" | "pres" | "im") {
-        return Err(Problem::of(416));
-    }
-    if !uri.headers.is_empty() {
-        return Err(Problem::bad("Headers in Request-URI"));
-    }
-    Ok(uri)
-}
-
 /// Headers and body, with the first problem met on the way.
 struct Fields<'a> {
     headers: Vec<Header>,
@@ -301,7 +238,8 @@ impl<'a> Fields<'a> {
         let colon = memchr::memchr(b':', line).ok_or(Problem::bad("Header Without Colon"))?;
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
         let name = name.trim_ascii_end();
-        if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
+        let kind = Kind::of(name);
+        if kind.is_none() && (name.is_empty() || !name.iter().all(|b| is_token_byte(*b))) {
             return Err(Problem::bad("Malformed Header Name"));
         }
         let value = lines::trim_blanks(value.get(1..).unwrap_or_default());
@@ -309,7 +247,7 @@ impl<'a> Fields<'a> {
             return Err(Problem::bad("Stray CR in Header"));
         }
         let value = lines::text(value);
-        let Some(kind) = Kind::of(name) else {
+        let Some(kind) = kind else {
             let name = lines::text(name);
             let name = Kind::expand(&name).unwrap_or(&name).to_owned();
             self.headers.push(Header::Other(name, value.into_owned()));

@@ -12,17 +12,12 @@ pub struct Params(String);
 impl Params {
     /// Reads what stands behind a value: nothing, or a semicolon and parameters.
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
-        let mut own = String::with_capacity(text.len());
+        let mut own = Self(String::with_capacity(text.len()));
         for param in Scan::new(text) {
             let (name, value) = param?;
-            own.push(';');
-            own.push_str(name);
-            if let Some(value) = value {
-                own.push('=');
-                own.push_str(value);
-            }
+            own.push(name, value);
         }
-        Ok(Self(own))
+        Ok(own)
     }
 
     /// Whether there are none.
@@ -68,16 +63,21 @@ impl Params {
         if self.get(name).is_none() {
             return;
         }
-        let mut kept = String::with_capacity(self.0.len());
+        let mut kept = Self(String::with_capacity(self.0.len()));
         for (other, value) in self.iter().filter(|(n, _)| !n.eq_ignore_ascii_case(name)) {
-            kept.push(';');
-            kept.push_str(other);
-            if let Some(value) = value {
-                kept.push('=');
-                kept.push_str(value);
-            }
+            kept.push(other, value);
         }
-        self.0 = kept;
+        *self = kept;
+    }
+
+    /// Adds a parameter as it was written.
+    pub(crate) fn push(&mut self, name: &str, value: Option<&str>) {
+        self.0.push(';');
+        self.0.push_str(name);
+        if let Some(value) = value {
+            self.0.push('=');
+            self.0.push_str(value);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::params::{Params, Scan};
-use super::{HeaderError, cut, is_blank, is_token_byte};
+use super::{HeaderError, cut, is_blank, is_token_byte, unquote};
 use crate::uri;
 
 /// One hop of the way.
@@ -28,7 +28,8 @@ pub struct Via {
 }
 
 impl Via {
-    /// Reads one value.
+    /// Reads one value. A branch stands once and is not empty; what `received` and `rport` say is
+    /// left out where it is no address or port.
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
         let parts = split(text)?;
         let mut via = Self {
@@ -40,17 +41,22 @@ impl Via {
             rport: None,
             params: Params::default(),
         };
-        check_params(parts.params)?;
-        let mut params = Params::parse(parts.params)?;
-        via.branch = params.get("branch").flatten().map(str::to_owned);
-        via.received = params
-            .text("received")
-            .and_then(|text| text.trim_start_matches('[').trim_end_matches(']').parse().ok());
-        via.rport = params.get("rport").map(|port| port.and_then(|p| p.parse().ok()));
-        for name in ["branch", "received", "rport"] {
-            params.remove(name);
+        for param in Scan::new(parts.params) {
+            let (name, value) = param?;
+            if name.eq_ignore_ascii_case("branch") {
+                let branch = value.filter(|branch| !branch.is_empty() && via.branch.is_none());
+                via.branch = Some(branch.ok_or(HeaderError::Param)?.to_owned());
+            } else if name.eq_ignore_ascii_case("received") {
+                via.received = value.and_then(|address| {
+                    let address = unquote(address);
+                    address.trim_start_matches('[').trim_end_matches(']').parse().ok()
+                });
+            } else if name.eq_ignore_ascii_case("rport") {
+                via.rport = Some(value.and_then(|port| port.parse().ok()));
+            } else {
+                via.params.push(name, value);
+            }
         }
-        via.params = params;
         Ok(via)
     }
 
@@ -84,13 +90,8 @@ impl fmt::Display for Via {
 
 /// Finds out whether [`Via::parse`] would take a value, keeping nothing of it.
 pub(crate) fn check(text: &str) -> Result<(), HeaderError> {
-    check_params(split(text)?.params)
-}
-
-/// A branch stands once and is not empty.
-fn check_params(params: &str) -> Result<(), HeaderError> {
     let mut has_branch = false;
-    for param in Scan::new(params) {
+    for param in Scan::new(split(text)?.params) {
         let (name, value) = param?;
         if name.eq_ignore_ascii_case("branch") {
             if has_branch || value.is_none_or(str::is_empty) {

@@ -136,7 +136,11 @@ impl Kind {
             19 => &[Self::ProxyAuthorization, Self::ContentDisposition, Self::AuthenticationInfo],
             _ => &[],
         };
-        candidates.iter().copied().find(|kind| kind.name().as_bytes().eq_ignore_ascii_case(name))
+        let first = name.first()?.to_ascii_uppercase();
+        candidates.iter().copied().find(|kind| {
+            let own = kind.name().as_bytes();
+            own.first() == Some(&first) && (own == name || own.eq_ignore_ascii_case(name))
+        })
     }
 
     fn of_compact(letter: u8) -> Option<Self> {

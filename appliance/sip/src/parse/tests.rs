@@ -1,5 +1,6 @@
 use super::*;
 use crate::message::{HeaderAccess, reason_of};
+use crate::uri;
 
 const HEAD: &str = "Via: SIP/2.0/UDP a.test;branch=z9hG4bK1\r\nFrom: <sip:a@b.test>;tag=1\r\n\
     To: <sip:c@d.test>\r\nCall-ID: x\r\nMax-Forwards: 70\r\n";

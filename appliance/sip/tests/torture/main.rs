@@ -13,6 +13,7 @@ use sip::parse::{Framing, Limits, ParseFailure, message};
 mod application;
 mod invalid;
 mod ipv6;
+mod ipv6_messages;
 mod messages;
 mod mutation;
 mod valid;
