@@ -12,7 +12,7 @@ const LOSSY: Faults = Faults { loss: 15, repeat: 10, delay_millis: 120 };
 
 #[test]
 fn watchers_see_every_presentity_as_it_last_was() {
-    let world = World::new(1, CALM, None).run();
+    let mut world = World::new(1, CALM, None).run();
     world.check();
     assert_eq!(world.retransmissions(), 0, "nothing is sent twice when nothing is lost");
 }
@@ -39,7 +39,7 @@ fn crash_at_every_write(crash: impl Fn(u64) -> Crash) {
         let writes = World::new(seed, faults, None).run().story_writes();
         assert!(writes > 20, "the story is too short to mean anything: {writes} writes");
         for write in 1..=writes {
-            let world = World::new(seed, faults, Some(crash(write))).run();
+            let mut world = World::new(seed, faults, Some(crash(write))).run();
             assert_eq!(world.crashes(), 1, "write {write} of seed {seed} was reached");
             world.check();
         }

@@ -41,6 +41,7 @@ enum Happening {
     Timeout { life: u64 },
     Written { life: u64, sequence: SaveSequence },
     Restart,
+    Administer,
 }
 
 enum Actor {
@@ -50,6 +51,7 @@ enum Actor {
 
 const PUBLISHERS: usize = 3;
 const STATES: u32 = 4;
+const ADDED_USERS: u64 = 6;
 const EPOCH: u64 = 1_700_000_000_000;
 
 pub struct World {
@@ -72,7 +74,9 @@ pub struct World {
     writes_in_story: u64,
     actors: Vec<Actor>,
     by_address: HashMap<SocketAddr, usize>,
-    answered: Vec<Answer>,
+    answered: Vec<(Ticket, Answer)>,
+    /// Users that an administrator has added while the story went on.
+    added: u64,
     subscribed: HashSet<String>,
     notify_cseq: HashMap<String, (u32, HashSet<String>)>,
 }
@@ -104,6 +108,7 @@ impl World {
             actors: Vec::new(),
             by_address: HashMap::new(),
             answered: Vec::new(),
+            added: 0,
             subscribed: HashSet::new(),
             notify_cseq: HashMap::new(),
         };
@@ -128,6 +133,7 @@ impl World {
 
     /// Lets the story happen, then the faults end and what is under way comes to rest.
     pub fn run(mut self) -> Self {
+        self.schedule(2_000_000, Happening::Administer);
         self.pass(Duration::from_secs(25));
         self.writes_in_story = self.writes;
         self.faults = Faults { loss: 0, repeat: 0, delay_millis: 5 };
@@ -145,7 +151,8 @@ impl World {
         self.pass(Duration::from_secs(3700));
     }
 
-    pub fn check(&self) {
+    pub fn check(&mut self) {
+        self.check_promises();
         for actor in &self.actors {
             let Actor::Watcher(watcher) = actor else { continue };
             assert!(watcher.is_subscribed);
@@ -200,7 +207,36 @@ impl World {
         self.server.as_mut().unwrap().handle_command(now, Ticket(1), Command::ImportUsers(drafts));
         self.drain();
         self.pass(Duration::from_secs(1));
-        assert!(matches!(&self.answered[..], [Answer::Imported(all)] if all.len() == 4));
+        assert!(matches!(&self.answered[..], [(_, Answer::Imported(all))] if all.len() == 4));
+        self.answered.clear();
+    }
+
+    /// Adds one more user; the answer, if there is one, is kept as a promise.
+    fn administer(&mut self, now: Now) {
+        if let Some(server) = &mut self.server {
+            self.added += 1;
+            let draft = UserDraft { id: format!("late{}", self.added), ..UserDraft::default() };
+            server.handle_command(now, Ticket(1000 + self.added), Command::AddUser(draft));
+        }
+        if self.added < ADDED_USERS {
+            self.schedule(3_000_000, Happening::Administer);
+        }
+    }
+
+    /// Every user whose adding was acknowledged is there.
+    fn check_promises(&mut self) {
+        let promised = std::mem::take(&mut self.answered);
+        let swallowed = u64::from(self.crashes);
+        assert!(promised.len() as u64 + swallowed >= ADDED_USERS, "a crash swallows one answer");
+        let now = self.now();
+        for (ticket, answer) in promised {
+            assert!(matches!(answer, Answer::Done), "{answer:?}");
+            let show = Command::ShowUser(format!("late{}", ticket.0 - 1000));
+            let server = self.server.as_mut().unwrap();
+            server.handle_command(now, Ticket(1), show);
+            self.drain();
+            assert!(matches!(self.answered.pop(), Some((_, Answer::User(_)))), "a broken promise");
+        }
     }
 
     fn boot(&mut self) {
@@ -290,6 +326,7 @@ impl World {
             }
             Happening::Written { life, sequence } if life == self.life => self.written(sequence),
             Happening::Restart => self.boot(),
+            Happening::Administer => self.administer(now),
             Happening::Timeout { .. } | Happening::Written { .. } => {}
         }
         self.drain();
@@ -347,7 +384,7 @@ impl World {
                 Output::Commit { ticket, sequence, changes } => {
                     self.take(sequence, Some(ticket), changes);
                 }
-                Output::Answered { answer, .. } => self.answered.push(answer),
+                Output::Answered { ticket, answer } => self.answered.push((ticket, answer)),
                 Output::Locate { target, .. } => panic!("every host is an address: {target:?}"),
                 Output::Close(connection) => panic!("there are no connections: {connection:?}"),
             }
