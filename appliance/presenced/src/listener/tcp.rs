@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) async fn accept(listener: TcpListener, transport: Transport, streams:
         let streams = streams.clone();
         tokio::spawn(async move {
             let _place = place;
-            contained(serve_accepted(stream, flow, &streams)).await;
+            contained(pin!(serve_accepted(stream, flow, &streams))).await;
             let _ = streams.inputs.send(Input::Closed(flow.connection)).await;
         });
     }
@@ -128,7 +128,7 @@ impl Connector {
         let streams = self.streams.clone();
         self.runtime.spawn(async move {
             let _place = place;
-            contained(async {
+            contained(pin!(async {
                 let connected =
                     tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(hop.address)).await;
                 match connected {
@@ -140,7 +140,7 @@ impl Connector {
                     }
                     Err(_) => tracing::debug!(peer = %hop.address, "connecting took too long"),
                 }
-            })
+            }))
             .await;
             let unsent = queue.close();
             if !unsent.is_empty() {
@@ -187,12 +187,39 @@ fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
 }
 
 /// Lets a panic end this connection only.
-async fn contained(work: impl Future<Output = ()>) {
-    let mut work = pin!(work);
+async fn contained(mut work: Pin<&mut impl Future<Output = ()>>) {
     std::future::poll_fn(|context| {
         let poll = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
         // The panic hook has logged it and raised the alarm.
         poll.unwrap_or(std::task::Poll::Ready(()))
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarm::Alarms;
+    use crate::settings::TlsSettings;
+
+    #[tokio::test]
+    async fn a_connection_s_task_is_small() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let (inputs, _queue) = mpsc::channel(1);
+        let streams = Streams {
+            inputs,
+            admission: Admission::new(1, 1, Vec::new(), Alarms::default()),
+            ids: ConnectionIds::start(1),
+            tls: Tls::load(&TlsSettings::default(), dir.path(), "example.test", &[]).unwrap(),
+            limits: Limits::default(),
+        };
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let peer = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(peer).await.unwrap();
+        let flow =
+            Flow { transport: Transport::Tcp, local: peer, peer, connection: ConnectionId(1) };
+        let task = serve_accepted(stream, flow, &streams);
+        assert!(size_of_val(&task) < 2560, "{}", size_of_val(&task));
+    }
 }

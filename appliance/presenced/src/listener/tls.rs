@@ -17,7 +17,7 @@ pub(crate) async fn accept(
     stream: TcpStream,
     config: &Arc<ServerConfig>,
     peer: SocketAddr,
-) -> Option<server::TlsStream<TcpStream>> {
+) -> Option<Box<server::TlsStream<TcpStream>>> {
     let handshake = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(stream));
     finished(tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await, peer)
 }
@@ -27,7 +27,7 @@ pub(crate) async fn connect(
     stream: TcpStream,
     config: &Arc<ClientConfig>,
     peer: SocketAddr,
-) -> Option<client::TlsStream<TcpStream>> {
+) -> Option<Box<client::TlsStream<TcpStream>>> {
     let name = ServerName::IpAddress(peer.ip().into());
     let handshake = Box::pin(TlsConnector::from(Arc::clone(config)).connect(name, stream));
     finished(tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await, peer)
@@ -36,9 +36,10 @@ pub(crate) async fn connect(
 fn finished<S>(
     outcome: Result<std::io::Result<S>, tokio::time::error::Elapsed>,
     peer: SocketAddr,
-) -> Option<S> {
+) -> Option<Box<S>> {
     match outcome {
-        Ok(Ok(stream)) => Some(stream),
+        // Its state is large: boxed, a task holds it once however often it is handed on.
+        Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             None
