@@ -1,3 +1,5 @@
+//! A stream connection: framing, bounds, keep-alives, and what slow or silent peers cost.
+
 use std::sync::Arc;
 
 use sip::flow::Transport;

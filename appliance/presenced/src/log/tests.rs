@@ -1,3 +1,5 @@
+//! The ring of recent lines, paging through it, levels and areas.
+
 use super::*;
 
 fn query() -> LogQuery {

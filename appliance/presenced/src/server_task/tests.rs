@@ -1,3 +1,5 @@
+//! The server task on a loopback socket, with a disk that moves only when told to.
+
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{SyncSender, sync_channel};

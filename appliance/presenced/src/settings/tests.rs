@@ -1,3 +1,5 @@
+//! Good settings are taken; bad ones are refused with their line and what would do.
+
 use super::*;
 
 fn fault(text: &str) -> (usize, String) {

@@ -1,3 +1,5 @@
+//! The writing thread on a disk in memory that can be told to fail.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
