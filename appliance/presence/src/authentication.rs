@@ -102,11 +102,10 @@ impl Authentication {
         if self.is_penalised(now.monotonic, peer) {
             return Err(Rejection::Penalty);
         }
-        let salt = match self.mint.check(&credentials.nonce, now.wall, NONCE_LIFETIME) {
-            NonceVerdict::Fresh { id } => id,
-            NonceVerdict::Stale => return Err(self.challenge(now, proxy, true, counters)),
-            NonceVerdict::Foreign => return Err(self.challenge(now, proxy, false, counters)),
-        };
+        let verdict = self.mint.check(&credentials.nonce, now.wall, NONCE_LIFETIME);
+        if matches!(verdict, NonceVerdict::Stale) {
+            return Err(self.challenge(now, proxy, true, counters));
+        }
         let known = self.find_user(users, &credentials.username).and_then(|slot| {
             let user = users.get(slot).filter(|user| user.is_served)?;
             Some((slot, user.ha1()?))
@@ -117,6 +116,11 @@ impl Authentication {
             counters.authentication_failures += 1;
             self.note_failure(now.monotonic, peer);
             return Err(self.challenge(now, proxy, false, counters));
+        };
+        // Right but for a nonce that another node made: nobody need be asked for a password
+        // (RFC 7616 §3.3).
+        let NonceVerdict::Fresh { id: salt } = verdict else {
+            return Err(self.challenge(now, proxy, true, counters));
         };
         let (life, number) = ((salt >> 32) as u32, (salt & 0xffff_ffff) as u32);
         if life != self.life || number < self.floor {

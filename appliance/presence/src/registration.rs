@@ -136,6 +136,9 @@ impl Server {
             .value("CSeq")
             .and_then(|value| CSeq::parse(value).ok())
             .ok_or(Rejection::Malformed("Bad CSeq"))?;
+        if request.headers.values("Path").any(|path| NameAddr::parse(path).is_err()) {
+            return Err(Rejection::Malformed("Bad Path"));
+        }
         let call_id = request.headers.value("Call-ID").unwrap_or_default();
         match contacts {
             Contact::Star => {

@@ -217,8 +217,9 @@ impl Server {
             request.headers.prepend("Route", path);
         }
         let hops = request.headers.value("Max-Forwards").map(sip::header::max_forwards::parse);
-        let hops = hops.and_then(Result::ok).unwrap_or(70);
-        request.headers.set("Max-Forwards", &hops.saturating_sub(1).to_string());
+        // RFC 3261 §16.6 step 3: one less, or 70 where there was none.
+        let hops = hops.and_then(Result::ok).map_or(70, |hops| hops.saturating_sub(1));
+        request.headers.set("Max-Forwards", &hops.to_string());
         if matches!(request.method, Method::Invite | Method::Refer | Method::Subscribe) {
             // One entry for each side, so that each side reaches us by its own transport
             // (RFC 5658), and so that both flows are known to later requests (RFC 5626 §5.3).

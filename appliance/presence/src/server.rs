@@ -60,6 +60,8 @@ pub(crate) enum Due {
     Settled,
     /// A forwarded INVITE has rung long enough (timer C).
     Ringing(BranchId),
+    /// The answers to a forwarded INVITE are not repeated any longer (timer M).
+    Answered(BranchId),
 }
 
 /// Who waits for what a ticket brings.
@@ -218,6 +220,7 @@ impl Server {
                 Due::Resume => self.resume_some(now),
                 Due::Settled => self.restored_dialogs.clear(),
                 Due::Ringing(branch) => self.rung_too_long(now, branch),
+                Due::Answered(branch) => self.forget_answered(branch),
             }
         }
         self.finish(now);

@@ -1,6 +1,7 @@
 //! The response context of a forked request (RFC 3261 §16.7): which answer goes back.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use foldhash::quality::FixedState;
 use sip::clock::{Instant, Now};
@@ -13,6 +14,10 @@ use super::RINGING;
 use super::flow_token::FlowTokens;
 use crate::reach;
 use crate::server::{Due, Server};
+
+/// How long a callee may repeat its 2xx to an INVITE, each of which is passed on (RFC 6026 §8.4,
+/// timer M).
+const REPEATING: Duration = Duration::from_secs(32);
 
 /// Names a branch of a response context for as long as that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -225,12 +230,23 @@ impl Server {
         }
     }
 
+    /// No answer to an INVITE is repeated any longer.
+    pub(crate) fn forget_answered(&mut self, id: BranchId) {
+        self.routing.remove(id);
+    }
+
     fn branch_is_over(&mut self, now: Now, id: BranchId) {
         let Some(context) = self.routing.context_mut(id) else { return };
-        if let Some(branch) = context.branches.get_mut(usize::from(id.branch)) {
-            branch.is_over = true;
+        if let Some(branch) = context.branches.get_mut(usize::from(id.branch))
+            && std::mem::replace(&mut branch.is_over, true)
+        {
+            return;
         }
         if !context.branches.iter().all(|branch| branch.is_over) {
+            return;
+        }
+        if context.is_answered && context.request.method == Method::Invite {
+            self.deadlines.insert(now.monotonic + REPEATING, Due::Answered(id));
             return;
         }
         let Some(context) = self.routing.remove(id) else { return };
