@@ -30,10 +30,14 @@ pub struct Setup {
     pub listen: Vec<String>,
     /// What `[sip] trusted` says.
     pub trusted: Vec<String>,
+    /// What `[sip] digest` says, when it says anything.
+    pub digest: Vec<String>,
     /// The DMI vendor and product that detection reads.
     pub machine: (String, String),
     /// Where the store lies, when not in the node's own directory.
     pub data_dir: Option<PathBuf>,
+    /// More environment for the daemon.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for Setup {
@@ -42,8 +46,10 @@ impl Default for Setup {
         Self {
             listen: listen.map(str::to_owned).to_vec(),
             trusted: Vec::new(),
+            digest: Vec::new(),
             machine: ("Cisco Systems, Inc.".to_owned(), "MCS-7845-H2".to_owned()),
             data_dir: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -182,8 +188,12 @@ impl Node {
             let quoted: Vec<String> = items.iter().map(|i| format!("{i:?}")).collect();
             quoted.join(", ")
         };
+        let digest = match self.setup.digest.as_slice() {
+            [] => String::new(),
+            algorithms => format!("digest = [{}]\n", quote(algorithms)),
+        };
         format!(
-            "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n[sip]\nlisten = [{}]\ntrusted = [{}]\n\
+            "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n[sip]\nlisten = [{}]\ntrusted = [{}]\n{digest}\
              [http]\nlisten = {http:?}\n[control]\nsocket = {:?}\n[platform]\ndmi_dir = {:?}\n",
             self.data_dir(),
             quote(listen),
@@ -222,6 +232,7 @@ impl Node {
         let mut child = Command::new(&binary)
             .arg("--config")
             .arg(self.config_path())
+            .envs(self.setup.environment.iter().map(|(k, v)| (k, v)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

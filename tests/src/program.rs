@@ -11,13 +11,14 @@ use crate::wire::PATIENCE;
 
 /// Lines that a process wrote, and whether it has closed its output.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     kept: Mutex<(Vec<String>, usize)>,
     changed: Condvar,
 }
 
 impl Lines {
-    pub(crate) fn follow(self: &Arc<Self>, source: impl Read + Send + 'static) {
+    /// Keeps every line of `source`, on a thread of its own.
+    pub fn follow(self: &Arc<Self>, source: impl Read + Send + 'static) {
         let lines = Arc::clone(self);
         std::thread::spawn(move || {
             for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
@@ -31,7 +32,7 @@ impl Lines {
     }
 
     /// Waits for a line that fits; `None` when both outputs end or patience does.
-    pub(crate) fn wait<T>(&self, fits: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub fn wait<T>(&self, fits: impl Fn(&str) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + PATIENCE;
         let mut kept = self.kept.lock().expect("not poisoned");
         loop {
@@ -46,7 +47,8 @@ impl Lines {
         }
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// All lines so far.
+    pub fn text(&self) -> String {
         self.kept.lock().expect("not poisoned").0.join("\n")
     }
 }

@@ -418,6 +418,30 @@ impl Client {
         }
     }
 
+    /// The same among the arrivals that belong together: those before it are let go.
+    #[track_caller]
+    pub fn expect_latest(
+        &self,
+        patience: Duration,
+        what: &str,
+        belongs: impl Fn(&Message) -> bool,
+        fits: impl Fn(&Message) -> bool,
+    ) -> Message {
+        let found = |s: &State| s.inbox.iter().position(|m| belongs(m) && fits(m));
+        if !self.wait_until(Instant::now() + patience, &|s: &State| found(s).is_some()) {
+            self.give_up(what);
+        }
+        let mut state = self.inner.lock();
+        let at = found(&state).expect("only this client takes messages");
+        let message = state.inbox.remove(at).expect("it is there");
+        let mut index = 0;
+        state.inbox.retain(|m| {
+            index += 1;
+            index > at || !belongs(m)
+        });
+        message
+    }
+
     /// Waits for a request of that method.
     #[track_caller]
     pub fn expect_request(&self, method: &str) -> Message {
@@ -548,21 +572,26 @@ impl Inner {
                 state.log.push(message.clone());
                 if message.method().is_none() {
                     state.inbox.push_back(message);
-                } else if let Some(bytes) = state.answered.get(&key(&message)) {
-                    write = Some(bytes.clone());
                 } else {
-                    if let Reply::Status(status) = (state.policy)(&message) {
+                    let before = state.answered.get(&key(&message)).cloned();
+                    let is_new = before.is_none();
+                    write = before.filter(|bytes| !bytes.is_empty());
+                    // What was met with silence is judged again when it is repeated.
+                    if write.is_none()
+                        && let Reply::Status(status) = (state.policy)(&message)
+                    {
                         write = Some(self.answer(&message, status, &[], b"", via));
                     }
-                    let bytes = write.clone().unwrap_or_default();
-                    state.answered.insert(key(&message), bytes);
-                    state.inbox.push_back(message);
+                    state.answered.insert(key(&message), write.clone().unwrap_or_default());
+                    if is_new {
+                        state.inbox.push_back(message);
+                    }
                 }
             }
         }
         drop(state);
         self.arrived.notify_all();
-        if let Some(bytes) = write.filter(|b| !b.is_empty())
+        if let Some(bytes) = write
             && let Some(socket) = self.socket.get()
         {
             // The server may have gone; the test that cares will see it.
@@ -624,5 +653,84 @@ fn reason(status: u16) -> &'static str {
         487 => "Request Terminated",
         603 => "Decline",
         _ => "Answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::free_port;
+    use crate::wire::Dialog;
+
+    /// Two clients that take each other for the server.
+    fn face_to_face() -> (Client, Client) {
+        let ports = [free_port(), free_port()].map(|p| SocketAddr::from(([127, 0, 0, 1], p)));
+        let make = |server, local, user| {
+            Client::bound(Via::Udp, server, Some(local), "example.test", user, "secret")
+        };
+        (make(ports[1], ports[0], "alice"), make(ports[0], ports[1], "bob"))
+    }
+
+    #[test]
+    fn a_request_is_answered_and_its_repetition_gets_the_same_answer() {
+        let (alice, bob) = face_to_face();
+        let sent = alice.send(Request::new("MESSAGE", &bob.aor()).body("text/plain", "hello"));
+        let first = alice.final_answer(&sent).expect_status(200);
+        assert_eq!(bob.expect_request("MESSAGE").text(), "hello");
+        alice.send_again(&sent);
+        assert_eq!(alice.final_answer(&sent).raw, first.raw);
+        assert!(bob.take(|m| m.method() == Some("MESSAGE")).is_none(), "taken once");
+        assert_eq!(bob.count(|m| m.method() == Some("MESSAGE")), 2);
+    }
+
+    #[test]
+    fn a_silent_client_keeps_what_it_did_not_answer() {
+        let (alice, bob) = face_to_face();
+        bob.answer_with(|_| Reply::Nothing);
+        let sent = alice.send(Request::new("OPTIONS", &bob.aor()));
+        let request = bob.expect_request("OPTIONS");
+        alice.send_again(&sent);
+        bob.expect_count("a repetition", 2, |m| m.method() == Some("OPTIONS"));
+        bob.respond(&request, 404);
+        alice.final_answer(&sent).expect_status(404);
+    }
+
+    #[test]
+    fn both_sides_agree_on_the_dialog_of_a_call() {
+        let (alice, bob) = face_to_face();
+        let sent = alice.send(alice.invitation(&bob.aor()));
+        let invite = bob.expect_request("INVITE");
+        bob.respond(&invite, 180);
+        bob.respond(&invite, 200);
+        let answer = alice.final_answer(&sent).expect_status(200);
+        let (mut ours, mut theirs) =
+            (Dialog::from_answer(&answer), Dialog::from_request(&invite, &bob.tag));
+        alice.send(ours.next("ACK"));
+        assert!(theirs.owns(&bob.expect_request("ACK")));
+        let bye = theirs.next("BYE");
+        bob.in_dialog(&mut theirs, bye).expect_status(200);
+        assert!(ours.owns(&alice.expect_request("BYE")));
+    }
+
+    #[test]
+    fn a_challenge_is_answered() {
+        let (alice, bob) = face_to_face();
+        bob.answer_with(|_| Reply::Nothing);
+        let sent = alice.send(Request::new("OPTIONS", &bob.aor()));
+        let first = bob.expect_request("OPTIONS");
+        let challenge = "Digest realm=\"example.test\", nonce=\"n\", algorithm=MD5, qop=\"auth\"";
+        bob.respond_with(&first, 401, &[("WWW-Authenticate", challenge)], b"");
+        let refused = alice.final_answer(&sent).expect_status(401);
+        let again = alice.with_credentials(&sent.request, &refused, None);
+        let sent = alice.send(again);
+        let second = bob.expect_request("OPTIONS");
+        assert_eq!(second.cseq().0, 2);
+        assert_ne!(second.branch(), first.branch());
+        let expected = Challenge::parse(challenge).unwrap();
+        let uri = bob.aor();
+        let response = expected.response("alice", "secret", "OPTIONS", &uri, Some((1, "c1f00d")));
+        assert!(second.expect_header("Authorization").contains(&response));
+        bob.respond(&second, 200);
+        alice.final_answer(&sent).expect_status(200);
     }
 }

@@ -112,7 +112,7 @@ impl Subscription {
         what: &str,
         fits: impl Fn(&Message) -> bool,
     ) -> Message {
-        client.expect(&format!("a NOTIFY {what}"), |m| self.is_notify(m) && fits(m))
+        self.notify_after(client, 0, what, fits)
     }
 
     /// The same when the event is to come only after so many seconds.
@@ -126,7 +126,7 @@ impl Subscription {
     ) -> Message {
         let patience = PATIENCE + Duration::from_secs(seconds);
         let what = format!("a NOTIFY {what}");
-        client.expect_within(patience, &what, |m| self.is_notify(m) && fits(m))
+        client.expect_latest(patience, &what, |m| self.is_notify(m), fits)
     }
 
     /// Whether this is a NOTIFY of the subscription.

@@ -78,3 +78,19 @@ pub fn config() -> (Arc<ClientConfig>, Arc<Pin>) {
 pub fn server_name(address: std::net::SocketAddr) -> ServerName<'static> {
     ServerName::IpAddress(address.ip().into())
 }
+
+/// The certificate that a server shows, in DER.
+///
+/// # Panics
+/// When there is no handshake.
+#[track_caller]
+pub fn certificate_of(server: std::net::SocketAddr) -> Vec<u8> {
+    let (config, pin) = config();
+    let mut session =
+        rustls::ClientConnection::new(config, server_name(server)).expect("a TLS session");
+    let mut stream = std::net::TcpStream::connect(server).expect("a connection");
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).expect("a handshake");
+    }
+    pin.seen().expect("a certificate")
+}
