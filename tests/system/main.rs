@@ -1,0 +1,11 @@
+//! The running daemon and its command as an administrator and a power cut meet them.
+
+mod capacity;
+mod cli;
+mod disk;
+mod http;
+mod load;
+mod restart;
+mod secrets;
+mod service;
+mod settings;
