@@ -9,10 +9,10 @@ use sip::deadlines::Deadlines;
 use sip::entropy::Entropy;
 use sip::flow::{ConnectionId, Flow, Hop};
 use sip::locate::Target;
-use sip::message::{Message, Request, Response};
+use sip::message::{HeaderAccess, Message, Request, Response};
 use sip::parse::{self, ParseFailure};
 use sip::transaction::layer::{Event, Layer};
-use sip::transaction::server::Received;
+use sip::transaction::server::{Received, address_response};
 use sip::transaction::{ClientId, HoldMark, Payload, ServerId};
 use slab::Slab;
 
@@ -24,7 +24,7 @@ use crate::counters::Counters;
 use crate::document::guard::Limits as DocumentLimits;
 use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
-use crate::rejection::{Rejection, Terms};
+use crate::rejection::{ALLOW, Rejection, Terms};
 use crate::routing::{BranchId, OwnRoutes, Routing};
 use crate::subscription::{Subscription, SubscriptionSlot};
 use crate::user::{UserSlot, Users};
@@ -152,9 +152,12 @@ impl Server {
                 Ok(Message::Response(_)) | Err(ParseFailure::Drop(_)) => {
                     self.counters.malformed_dropped += 1;
                 }
-                Err(ParseFailure::Answer(response)) => {
+                Err(ParseFailure::Answer(mut response)) => {
                     self.counters.malformed_answered += 1;
-                    self.answer_statelessly(&flow, &response);
+                    if response.status_code.code() == 501 {
+                        response.headers.append("Allow", ALLOW);
+                    }
+                    self.answer_statelessly(&flow, *response);
                 }
             }
         }
@@ -262,7 +265,7 @@ impl Server {
                 self.counters.overload += 1;
                 let pause = std::time::Duration::from_secs(10);
                 let response = self.refusal(&request, &Rejection::Overloaded(pause));
-                self.answer_statelessly(&flow, &response);
+                self.answer_statelessly(&flow, response);
             }
             Received::Acknowledgement => {
                 let own_routes = self.strip_own_routes(&mut request);
@@ -311,7 +314,6 @@ impl Server {
 
     /// Answers a request once what this input changed is on disk.
     pub(crate) fn answer(&mut self, now: Now, incoming: &Incoming, mut response: Response) {
-        use sip::message::HeaderAccess;
         response.headers.append("Server", &self.config.product);
         self.counters.count_response(response.status_code.code());
         let after = if self.changes.is_empty() {
@@ -330,7 +332,6 @@ impl Server {
     }
 
     fn refusal(&mut self, request: &Request, rejection: &Rejection) -> Response {
-        use sip::message::HeaderAccess;
         let tag = self.entropy.token();
         let terms = Terms { min_expires: self.config.limits.min_expires };
         let mut response = rejection.response(request, &tag, terms);
@@ -338,12 +339,13 @@ impl Server {
         response
     }
 
-    fn answer_statelessly(&mut self, flow: &Flow, response: &Response) {
+    fn answer_statelessly(&mut self, flow: &Flow, mut response: Response) {
+        let destination = address_response(&mut response.headers, flow);
         let mut bytes = Vec::with_capacity(512);
-        sip::write::response(response, &mut bytes);
+        sip::write::response(&response, &mut bytes);
         self.counters.count_response(response.status_code.code());
         self.outputs.push_back(Output::Transmit(Transmit {
-            destination: sip::flow::Destination::Flow(*flow),
+            destination,
             payload: Payload::whole(&bytes),
             after: SaveSequence::default(),
             on_failure: None,

@@ -416,3 +416,15 @@ fn a_device_that_lost_its_entity_tag_replaces_what_it_said() {
     assert_eq!(status(&node.udp(&other)[0]), "200");
     assert_eq!(node.server.totals().publications, 2, "another program is another device");
 }
+
+#[test]
+fn what_cannot_be_parsed_is_answered_where_it_came_from_and_says_what_can() {
+    let mut node = Node::new(config(10, true));
+    let odd = request("FROBNICATE", "alice", 1, "", "")
+        .replace("192.0.2.50:5060;branch", "10.0.0.9:5070;rport;branch");
+    let answer = node.receive(Transport::Udp, "192.0.2.50:41000", &odd).remove(0);
+    assert_eq!(status(&answer), "501");
+    assert!(header(&answer, "Allow").contains("SUBSCRIBE"));
+    let via = header(&answer, "Via");
+    assert!(via.contains("received=192.0.2.50") && via.contains("rport=41000"), "{via}");
+}

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rsip::{Method, Request, Response};
+use rsip::{Headers, Method, Request, Response};
 
 use super::key::{Key, merge_key, server_key};
 use super::layer::{Layer, Timer};
@@ -74,7 +74,7 @@ impl<U: Clone> Layer<U> {
         let Some(mut via) = request.headers.value("Via").and_then(|v| Via::parse(v).ok()) else {
             return Received::Absorbed;
         };
-        stamp(request, &mut via, flow);
+        stamp(&mut request.headers, &mut via, flow);
         let method = request.method;
         let own_method =
             if method == Method::Ack { "INVITE" } else { crate::message::method(method) };
@@ -210,8 +210,20 @@ impl<U: Clone> Layer<U> {
     }
 }
 
+/// Where an answer goes whose request has no transaction, with its top Via stamped as
+/// [`Layer::receive_request`] would have stamped the request's.
+pub fn address_response(headers: &mut Headers, flow: &Flow) -> Destination {
+    match headers.value("Via").map(Via::parse) {
+        Some(Ok(mut via)) => {
+            stamp(headers, &mut via, flow);
+            response_destination(flow, &via)
+        }
+        Some(Err(_)) | None => Destination::Flow(*flow),
+    }
+}
+
 /// Adds `received` and fills in `rport` where they are due.
-fn stamp(request: &mut Request, via: &mut Via, flow: &Flow) {
+fn stamp(headers: &mut Headers, via: &mut Via, flow: &Flow) {
     let peer = flow.peer.ip().to_canonical();
     let asks_for_port = matches!(via.rport, Some(None));
     let named: Option<IpAddr> = via.host.trim_matches(['[', ']']).parse().ok();
@@ -220,8 +232,8 @@ fn stamp(request: &mut Request, via: &mut Via, flow: &Flow) {
     }
     if asks_for_port || named != Some(peer) {
         via.received = Some(peer);
-        request.headers.remove_first("Via");
-        request.headers.prepend("Via", &via.to_string());
+        headers.remove_first("Via");
+        headers.prepend("Via", &via.to_string());
     }
 }
 
