@@ -50,7 +50,7 @@ run: ## Start a node on this machine with two demo users, show it at work, stay 
 	@$(TARGET)/$(PROFILE)/demo --address $(ADDRESS)
 
 bench: ## Measure against Kamailio and the floor of kernel UDP, and print ratios.
-	@.ci/prepare-tests
+	@.ci/prepare-tests kamailio=kamailio
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE)/bench
 
