@@ -1,0 +1,301 @@
+//! SUBSCRIBE: what begins, refreshes and ends a subscription (RFC 6665 §4.2.1).
+
+use std::time::Duration;
+
+use sip::clock::Now;
+use sip::flow::{Destination, Hop};
+use sip::header::contact::Contact;
+use sip::header::cseq::CSeq;
+use sip::header::name_addr::NameAddr;
+use sip::message::{HeaderAccess, Request, response_to};
+use sip::slot_token;
+use sip::uri;
+
+use super::{CSEQ_BLOCK, Reason, State, Subscription, SubscriptionSlot};
+use crate::authentication::{Identity, aor_of};
+use crate::notify::Template;
+use crate::output::SaveSequence;
+use crate::publication::{PRESENCE, accepts_pidf, check_event};
+use crate::reach::{self, Reach};
+use crate::rejection::Rejection;
+use crate::server::{Due, Incoming, Pending, Server};
+use crate::user::UserSlot;
+
+/// What a dialog-forming or refreshing SUBSCRIBE tells.
+struct Ask {
+    target: String,
+    routes: Vec<String>,
+    reach: Reach,
+    expires: Duration,
+    cseq: u32,
+}
+
+impl Server {
+    /// SUBSCRIBE outside a dialog: a new subscription, or a fetch when it expires at once.
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        slot: UserSlot,
+        identity: Identity,
+    ) -> Result<(), Rejection> {
+        let request = &incoming.request;
+        if let Some(tag) = self.repeated(request) {
+            return self.refresh(now, incoming, &tag, identity);
+        }
+        let event = check_event(request)?;
+        let watcher = self.watcher(request, identity)?;
+        if !accepts_pidf(request) {
+            return Err(Rejection::NotAcceptable);
+        }
+        let ask = self.ask(incoming)?;
+        if self.subscriptions.len() >= self.config.limits.subscriptions {
+            return Err(Rejection::Overloaded(Duration::from_secs(60)));
+        }
+        let limit = self.config.limits.subscriptions_per_watcher;
+        if let Some(user) = watcher.and_then(|watcher| self.users.get(watcher))
+            && user.watching as usize >= limit
+        {
+            return Err(Rejection::LimitReached("Too Many Subscriptions"));
+        }
+        let index = u32::try_from(self.subscriptions.vacant_key()).unwrap_or(u32::MAX);
+        let nonce = self.entropy.next_u64();
+        let tag = slot_token::text(index, nonce);
+        let headers = &request.headers;
+        let local = format!("{};tag={tag}", headers.value("To").unwrap_or_default());
+        let event_value = match &event.id {
+            Some(id) => format!("{PRESENCE};id={id}"),
+            None => PRESENCE.to_owned(),
+        };
+        let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
+        let template = Template::new(&crate::notify::Parts {
+            target: &ask.target,
+            transport: incoming.flow.transport,
+            sent_by,
+            routes: &ask.routes,
+            local: &local,
+            remote: headers.value("From").unwrap_or_default(),
+            call_id: headers.value("Call-ID").unwrap_or_default(),
+            event: &event_value,
+        });
+        let subscription = Subscription {
+            nonce,
+            presentity: slot,
+            watcher,
+            position: 0,
+            expires: now.monotonic + ask.expires,
+            expires_wall: now.wall + ask.expires,
+            armed: now.monotonic + ask.expires,
+            cseq: 0,
+            cseq_reserved: CSEQ_BLOCK,
+            remote_cseq: ask.cseq,
+            template,
+            destination: None,
+            flow: incoming.flow,
+            is_direct: reach::is_direct(request),
+            state: State::Active,
+            in_flight: None,
+            is_behind: true,
+            is_stored: !ask.expires.is_zero(),
+            saved: SaveSequence::default(),
+            notifies: 0,
+        };
+        let expires = subscription.expires;
+        let id = self.attach(subscription);
+        if ask.expires.is_zero() {
+            self.set_state(id, State::Ending(Reason::Timeout));
+        } else {
+            self.store_subscription(id);
+            self.deadlines.insert(expires, Due::Subscription(id, nonce));
+        }
+        self.answer_subscribe(now, incoming, &tag, ask.expires);
+        self.direct(now, id, ask.reach);
+        Ok(())
+    }
+
+    /// SUBSCRIBE inside a dialog: refresh, or end.
+    pub(crate) fn refresh(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        tag: &str,
+        identity: Identity,
+    ) -> Result<(), Rejection> {
+        let request = &incoming.request;
+        let id = self.find_dialog(request, tag).ok_or(Rejection::UnknownDialog)?;
+        let event = check_event(request)?;
+        let watcher = self.watcher(request, identity)?;
+        let Some(subscription) = self.subscriptions.get(id.0 as usize) else {
+            return Err(Rejection::UnknownDialog);
+        };
+        if watcher != subscription.watcher && !matches!(identity, Identity::Trusted) {
+            return Err(Rejection::Forbidden("Not Your Subscription"));
+        }
+        let known = sip::header::event::Event::parse(subscription.template.value("Event"));
+        if known.is_ok_and(|known| known.id != event.id) {
+            return Err(Rejection::Forbidden("One Subscription Per Dialog"));
+        }
+        let remote_cseq = subscription.remote_cseq;
+        let ask = self.ask(incoming)?;
+        // An equal one repeats what was done before a restart (RFC 3261 §12.2.2 refuses lower ones).
+        if ask.cseq < remote_cseq {
+            return Err(Rejection::OutOfOrder);
+        }
+        let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+            return Err(Rejection::UnknownDialog);
+        };
+        subscription.remote_cseq = ask.cseq;
+        subscription.expires = now.monotonic + ask.expires;
+        subscription.expires_wall = now.wall + ask.expires;
+        subscription.flow = incoming.flow;
+        subscription.is_direct = reach::is_direct(request);
+        subscription.state = State::Active;
+        subscription.is_behind = true;
+        // The route set stays what it was (RFC 3261 §12.2); only the remote target may change.
+        subscription.template.retarget(&ask.target, incoming.flow.transport, sent_by);
+        let is_routed = subscription.template.values("Route").next().is_some();
+        let (expires, nonce) = (subscription.expires, subscription.nonce);
+        let rearm = expires < subscription.armed;
+        if rearm {
+            subscription.armed = expires;
+        }
+        if ask.expires.is_zero() {
+            self.unstore_subscription(id);
+            self.set_state(id, State::Ending(Reason::Timeout));
+        } else {
+            self.store_subscription(id);
+            if rearm {
+                self.deadlines.insert(expires, Due::Subscription(id, nonce));
+            }
+        }
+        self.answer_subscribe(now, incoming, tag, ask.expires);
+        let reach = if is_routed { self.routed_reach(id) } else { ask.reach };
+        self.direct(now, id, reach);
+        Ok(())
+    }
+
+    fn watcher(
+        &self,
+        request: &Request,
+        identity: Identity,
+    ) -> Result<Option<UserSlot>, Rejection> {
+        let from = aor_of(request.headers.value("From"));
+        let named = from.as_ref().and_then(|aor| self.served_user(aor));
+        match identity {
+            Identity::Trusted => Ok(named),
+            Identity::User(user) if named == Some(user) => Ok(named),
+            Identity::User(_) => Err(Rejection::Forbidden("From Is Not You")),
+        }
+    }
+
+    fn ask(&self, incoming: &Incoming) -> Result<Ask, Rejection> {
+        let request = &incoming.request;
+        let contact = match Contact::from_values(request.headers.values("Contact")) {
+            Ok(Contact::List(mut list)) if list.len() == 1 => {
+                list.pop().ok_or(Rejection::Malformed("Contact Missing"))?
+            }
+            Ok(_) => return Err(Rejection::Malformed("One Contact Needed")),
+            Err(_) => return Err(Rejection::Malformed("Bad Contact")),
+        };
+        let cseq = request
+            .headers
+            .value("CSeq")
+            .and_then(|value| CSeq::parse(value).ok())
+            .ok_or(Rejection::Malformed("Bad CSeq"))?;
+        let routes: Vec<String> =
+            request.headers.values("Record-Route").map(str::to_owned).collect();
+        let reach = match routes.first().map(|route| NameAddr::parse(route)) {
+            Some(Ok(route)) => reach::away_from_flow(&route.uri, Some(&incoming.flow)),
+            Some(Err(_)) => return Err(Rejection::Malformed("Bad Record-Route")),
+            None => reach::towards(&contact.uri, &incoming.flow, reach::is_direct(request)),
+        };
+        if matches!(reach, Reach::Nowhere) {
+            return Err(Rejection::Malformed("Contact Is No SIP URI"));
+        }
+        Ok(Ask {
+            target: uri::to_string(&contact.uri),
+            routes,
+            reach,
+            expires: self.granted_expires(request)?,
+            cseq: cseq.number,
+        })
+    }
+
+    pub(super) fn routed_reach(&self, id: SubscriptionSlot) -> Reach {
+        let Some(subscription) = self.subscriptions.get(id.0 as usize) else {
+            return Reach::Nowhere;
+        };
+        match subscription.template.values("Route").next().map(NameAddr::parse) {
+            Some(Ok(route)) => reach::away_from_flow(&route.uri, Some(&subscription.flow)),
+            _ => Reach::Nowhere,
+        }
+    }
+
+    /// The subscription whose dialog a request is in (RFC 3261 §12).
+    fn find_dialog(&self, request: &Request, tag: &str) -> Option<SubscriptionSlot> {
+        let (slot, nonce) = slot_token::parse(tag)?;
+        let subscription = self.subscriptions.get(slot as usize)?;
+        let from = NameAddr::parse(request.headers.value("From")?).ok()?;
+        let remote = NameAddr::parse(subscription.template.value("To")).ok()?;
+        let is_same = subscription.nonce == nonce
+            && !matches!(subscription.state, State::Ending(_))
+            && request.headers.value("Call-ID") == Some(subscription.template.value("Call-ID"))
+            && from.tag() == remote.tag();
+        is_same.then_some(SubscriptionSlot(slot))
+    }
+
+    fn answer_subscribe(&mut self, now: Now, incoming: &Incoming, tag: &str, expires: Duration) {
+        let request = &incoming.request;
+        let mut response = response_to(request, 200, None, Some(tag));
+        for route in request.headers.values("Record-Route") {
+            response.headers.append("Record-Route", route);
+        }
+        let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
+        response
+            .headers
+            .append("Contact", &crate::notify::contact(incoming.flow.transport, sent_by));
+        response.headers.append("Expires", &expires.as_secs().to_string());
+        self.answer(now, incoming, response);
+    }
+
+    /// Sends the NOTIFY that every SUBSCRIBE brings about, as soon as it is known where to.
+    pub(super) fn direct(&mut self, now: Now, id: SubscriptionSlot, reach: Reach) {
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
+        match reach {
+            Reach::At(destination) => {
+                subscription.destination = Some(destination);
+                self.notify_now(now, id);
+            }
+            Reach::Named(target) => {
+                subscription.destination = None;
+                let nonce = subscription.nonce;
+                self.locate(target, Pending::Subscription(id, nonce));
+            }
+            Reach::Nowhere => subscription.state = State::Suspended,
+        }
+    }
+
+    /// The watcher's name has been located, or not.
+    pub(crate) fn subscription_located(
+        &mut self,
+        now: Now,
+        id: SubscriptionSlot,
+        nonce: u64,
+        hops: &[Hop],
+    ) {
+        let Some(subscription) =
+            self.subscriptions.get_mut(id.0 as usize).filter(|s| s.nonce == nonce)
+        else {
+            return;
+        };
+        match hops.first() {
+            Some(hop) => {
+                let destination = reach::at_hop(*hop, Some(&subscription.flow));
+                subscription.destination = Some(destination);
+                self.notify_now(now, id);
+            }
+            None => self.undeliverable(id),
+        }
+    }
+}
