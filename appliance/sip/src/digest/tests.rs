@@ -1,3 +1,5 @@
+//! Digest against the examples of RFC 7616, and what is refused.
+
 use std::time::Duration;
 
 use super::*;

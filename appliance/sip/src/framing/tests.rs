@@ -1,3 +1,5 @@
+//! Messages cut out of streams, however the octets arrive.
+
 use super::*;
 
 fn message(body: &str) -> String {

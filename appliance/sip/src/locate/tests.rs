@@ -1,3 +1,5 @@
+//! RFC 3263 with made-up zones: which records are asked for, in which order hops come out.
+
 use super::*;
 
 fn target(text: &str) -> Target {

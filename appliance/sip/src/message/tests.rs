@@ -1,3 +1,5 @@
+//! Headers by name, and answers made of requests.
+
 use super::*;
 
 fn headers() -> Headers {

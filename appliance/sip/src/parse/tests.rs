@@ -1,3 +1,5 @@
+//! What the parser accepts, answers and drops.
+
 use super::*;
 use crate::message::{HeaderAccess, reason_of};
 use crate::uri;

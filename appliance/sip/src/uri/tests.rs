@@ -1,3 +1,5 @@
+//! URIs read, written and compared (RFC 3261 §19.1).
+
 use super::*;
 
 fn round_trip(text: &str) {
