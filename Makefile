@@ -11,7 +11,7 @@ CARGO := cargo --locked
 # Where `make run` listens: name an address of this machine to connect phones from elsewhere.
 ADDRESS ?= 127.0.0.1
 
-.PHONY: help check fmt lint layers tidy deny doc build test run bench clean
+.PHONY: help check fmt lint layers tidy deny doc build test run bench soak clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,10 +49,13 @@ run: ## Start a node on this machine with two demo users, show it at work, stay 
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE)/demo --address $(ADDRESS)
 
-bench: ## Measure against Kamailio and the floor of kernel UDP, and print ratios.
-	@.ci/prepare-tests kamailio=kamailio
+bench: ## Measure against the floor of kernel UDP and print ratios.
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
-	@$(TARGET)/$(PROFILE)/bench
+	@$(TARGET)/$(PROFILE)/load bench
+
+soak: ## Keep a full node busy for ten minutes and watch its memory.
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE)/load soak
 
 clean: ## Remove everything that was built.
 	$(CARGO) clean
