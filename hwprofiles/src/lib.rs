@@ -1,6 +1,6 @@
 //! Detection of the machine's MCS class and the capacity that it carries.
 //!
-//! [`Resources::read`] measures the machine, [`detect`] reads what its firmware says and decides;
+//! [`Resources::read`] measures the machine, [`detect()`] reads what its firmware says and decides;
 //! the [`Detection`] explains itself. Models are data: one file each under `profiles/`.
 
 pub mod capacity;
