@@ -212,8 +212,15 @@ impl Node {
     /// Starts the daemon and waits until it serves; afterwards its ports stay the same.
     #[track_caller]
     pub fn start(&mut self) {
-        if let Err(text) = self.try_start() {
-            panic!("presenced did not become ready; it wrote:\n{text}");
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(text) = self.try_start() {
+            // While it was down another test may have been given one of its ports.
+            let is_again = !self.ready.addresses.is_empty() && Instant::now() < deadline;
+            assert!(
+                is_again && text.contains("in use"),
+                "presenced did not become ready; it wrote:\n{text}"
+            );
+            self.wait();
         }
         let mut listen = Vec::new();
         for (transport, addresses) in &self.ready.addresses {

@@ -9,3 +9,4 @@ mod restart;
 mod secrets;
 mod service;
 mod settings;
+mod users;
