@@ -166,14 +166,12 @@ impl Driver {
         operations: impl IntoIterator<Item = Operation>,
     ) -> Duration {
         let began = Instant::now();
-        let mut operations = operations.into_iter().fuse();
-        let mut is_more = true;
-        while is_more || self.open > 0 {
-            while is_more && self.open < window {
-                match operations.next() {
-                    Some(operation) => is_more = self.start(operation) || is_more,
-                    None => is_more = false,
-                }
+        let mut operations = operations.into_iter().peekable();
+        while operations.peek().is_some() || self.open > 0 {
+            while self.open < window
+                && let Some(operation) = operations.next_if(|next| !self.is_busy(*next))
+            {
+                self.start(operation);
             }
             self.turn(TIMERS);
         }
@@ -209,32 +207,36 @@ impl Driver {
         }
     }
 
-    fn is_over(&self, number: u64, operation: Operation) -> bool {
+    /// The number of the operation under way on the same object, 0 when there is none.
+    fn under_way(&self, operation: Operation) -> u64 {
         match operation {
-            Operation::Register(user) => self.presentities[user as usize].register != number,
-            Operation::Publish(user) => self.presentities[user as usize].publish != number,
+            Operation::Register(user) => self.presentities[user as usize].register,
+            Operation::Publish(user) => self.presentities[user as usize].publish,
             Operation::Subscribe(dialog)
             | Operation::Refresh(dialog)
-            | Operation::Unsubscribe(dialog) => self.dialogs[dialog as usize].operation != number,
+            | Operation::Unsubscribe(dialog) => self.dialogs[dialog as usize].operation,
+        }
+    }
+
+    /// Whether an operation on the same object is not over.
+    fn is_busy(&self, operation: Operation) -> bool {
+        self.under_way(operation) != 0
+    }
+
+    fn makes_sense(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::Register(_) | Operation::Publish(_) => true,
+            Operation::Subscribe(dialog) => !self.dialogs[dialog as usize].is_on,
+            Operation::Refresh(dialog) | Operation::Unsubscribe(dialog) => {
+                self.dialogs[dialog as usize].is_on
+            }
         }
     }
 
     /// Begins an operation; false when the one before it on the same object is not over, or when
     /// it makes no sense.
     pub fn start(&mut self, operation: Operation) -> bool {
-        let is_ready = match operation {
-            Operation::Register(user) => self.presentities[user as usize].register == 0,
-            Operation::Publish(user) => self.presentities[user as usize].publish == 0,
-            Operation::Subscribe(dialog) => {
-                let dialog = &self.dialogs[dialog as usize];
-                dialog.operation == 0 && !dialog.is_on
-            }
-            Operation::Refresh(dialog) | Operation::Unsubscribe(dialog) => {
-                let dialog = &self.dialogs[dialog as usize];
-                dialog.operation == 0 && dialog.is_on
-            }
-        };
-        if !is_ready {
+        if self.is_busy(operation) || !self.makes_sense(operation) {
             return false;
         }
         let now = Instant::now();
@@ -596,7 +598,7 @@ impl Driver {
             self.sockets.send(transaction.socket, &transaction.text);
         }
         while let Some((number, operation, began)) = self.started.front().copied() {
-            let is_over = self.is_over(number, operation);
+            let is_over = self.under_way(operation) != number;
             if !is_over && now - began <= PATIENCE {
                 break;
             }

@@ -21,7 +21,7 @@ use server::Kind;
 
 const USAGE: &str = "\
 usage: load bench [--users 500] [--watchers 20] [--rounds 5] [--runs 3] [--window 32]
-                  [--subscribe-window 256] [--sockets 4] [--rate NOTIFYS-A-SECOND] [--only NAME]
+                  [--subscribe-window 256] [--sockets 4] [--rate NOTIFYS-A-SECOND] [--only NAME,…]
        load soak  [--users 5000] [--watchers 20] [--minutes 10] [--warm-up MINUTES]
                   [--changes 75] [--refreshes 30] [--renewals 5] [--registrations 5]
                   [--sockets 4]      (rates a second)";
@@ -98,9 +98,8 @@ fn bench(mut options: Options) -> Result<bool, Box<dyn Error>> {
     let runs: u32 = options.take("runs", 3)?;
     let only: String = options.take("only", String::new())?;
     options.end()?;
-    let kinds = [Kind::Floor, Kind::Lamplight];
-    let kinds: Vec<_> =
-        kinds.into_iter().filter(|kind| only.is_empty() || only == kind.name()).collect();
+    let mut kinds = Kind::all();
+    kinds.retain(|kind| only.is_empty() || only.split(',').any(|name| name == kind.name()));
     let mut all = Vec::new();
     for run in 1..=runs {
         for kind in &kinds {

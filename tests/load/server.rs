@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -23,14 +23,29 @@ pub enum Kind {
     Floor,
     /// Ours.
     Lamplight,
+    /// A peer, where it is installed.
+    Kamailio,
 }
 
+/// The peer's program, as Debian installs it.
+const KAMAILIO: &str = "/usr/sbin/kamailio";
+
 impl Kind {
+    /// All that can run here.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self::Floor, Self::Lamplight];
+        if Path::new(KAMAILIO).exists() {
+            all.push(Self::Kamailio);
+        }
+        all
+    }
+
     /// What the table calls it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Lamplight => "lamplight",
+            Self::Kamailio => "kamailio",
         }
     }
 }
@@ -77,6 +92,7 @@ impl Server {
                 let address = word(&line, "udp:").parse();
                 Ok(Self { address: address?, child, _dir: dir })
             }
+            Kind::Kamailio => start_kamailio(dir),
             Kind::Lamplight => {
                 let config = settle_lamplight(dir.path())?;
                 let mut command = Command::new(beside("presenced")?);
@@ -200,6 +216,42 @@ fn settle_lamplight(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
         ),
     )?;
     Ok(config)
+}
+
+/// Starts the peer and waits until it answers.
+fn start_kamailio(dir: TempDir) -> Result<Server, Box<dyn Error>> {
+    // It cannot choose a port by itself, so it gets one that was free a moment before.
+    let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    let config = dir.path().join("kamailio.cfg");
+    fs::write(&config, include_str!("kamailio.cfg").replace("ADDRESS", &address.to_string()))?;
+    let mut command = Command::new(KAMAILIO);
+    command.args(["-DD", "-E", "-m", "1024", "-M", "32", "-f"]).arg(config).arg("-Y");
+    command.arg(dir.path()).arg("-w").arg(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let log = fs::File::create(dir.path().join("errors"))?;
+    let child = command.stderr(log).spawn()?;
+    let mut server = Server { address, child, _dir: dir };
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let local = socket.local_addr()?;
+    let text = format!(
+        "OPTIONS sip:{address} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:load@{DOMAIN}>;tag=o\r\nTo: <sip:{address}>\r\n\
+         Call-ID: ready@{local}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    );
+    for _ in 0..100 {
+        // While nobody listens sending fails, or receiving does at once.
+        let is_sent = socket.send(text.as_bytes()).is_ok();
+        if is_sent && socket.recv(&mut [0; 2_048]).is_ok() {
+            return Ok(server);
+        }
+        if server.child.try_wait()?.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let errors = fs::read_to_string(server._dir.path().join("errors")).unwrap_or_default();
+    Err(format!("Kamailio did not become ready: {errors}").into())
 }
 
 fn import(dir: &Path, control: &str, users: u32) -> Result<(), Box<dyn Error>> {
