@@ -50,7 +50,10 @@ impl Baresip {
         });
         let console = Arc::new(Lines::default());
         console.follow(stream);
-        Self { program, console, control }
+        let baresip = Self { program, console, control };
+        // Its answer shows that it has taken the console's connection, made before, as well.
+        baresip.order("contacts", "");
+        baresip
     }
 
     /// Waits for a text on its console.

@@ -52,8 +52,8 @@ impl Drop for Tiny {
 
 #[test]
 fn a_full_disk_stops_neither_publish_nor_subscribe_and_raises_an_alarm() {
-    let outer = tempfile_dir();
-    let Some(tiny) = Tiny::mount(&outer.join("tiny")) else {
+    let outer = tempfile::tempdir().expect("a directory");
+    let Some(tiny) = Tiny::mount(&outer.path().join("tiny")) else {
         eprintln!("NOT TESTED: this user may not mount a tmpfs, so no full disk can be made");
         return;
     };
@@ -87,11 +87,4 @@ fn standing_alarm(node: &Node) -> Option<String> {
         let alarms = node.appliance(&["show", "alarms"]).expect_done().to_lowercase();
         (alarms.contains("store") || alarms.contains("disk")).then_some(Some(alarms))
     })
-}
-
-fn tempfile_dir() -> PathBuf {
-    let name = lamplight_tests::wire::client::unique("lamplight-disk-");
-    let dir = std::env::temp_dir().join(name);
-    std::fs::create_dir(&dir).expect("a directory");
-    dir
 }
