@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -134,8 +135,21 @@ impl Program {
     }
 }
 
-/// A port that is free now, for programs that cannot say which one they took.
+/// A port that is free now, for programs that cannot say which one they took; below the range
+/// from which the kernel gives ports to those who ask for any.
+///
+/// # Panics
+/// When there is none.
+#[track_caller]
 pub fn free_port() -> u16 {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.local_addr().expect("an address").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let count = COUNT.fetch_add(997, Ordering::Relaxed);
+    let start = now.map_or(0, |d| d.subsec_micros()) % 10_000 + std::process::id() % 10_000 + count;
+    let is_free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        std::net::UdpSocket::bind(address).is_ok() && std::net::TcpListener::bind(address).is_ok()
+    };
+    let ports = (0..10_000).filter_map(|i| u16::try_from(10_000 + (start + i) % 10_000).ok());
+    ports.into_iter().find(is_free).expect("a free port")
 }
