@@ -88,19 +88,26 @@ impl Template {
         lines.filter_map(move |line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The head of one NOTIFY.
-    fn head(&self, digits: &Digits, cseq: u32, state: Wording, body: usize) -> Arc<[u8]> {
-        let mut head = Vec::with_capacity(self.text.len() + 160);
+    /// Writes the head of one NOTIFY in the place of what `head` holds.
+    fn write_head(
+        &self,
+        digits: &Digits,
+        cseq: u32,
+        state: Wording,
+        body: usize,
+        head: &mut Vec<u8>,
+    ) {
+        head.clear();
         let (start, rest) = self.text.as_bytes().split_at(self.split as usize);
         head.extend_from_slice(start);
         head.extend_from_slice(digits);
         head.extend_from_slice(rest);
-        sip::write::decimal(u64::from(cseq), &mut head);
+        sip::write::decimal(u64::from(cseq), head);
         head.extend_from_slice(b" NOTIFY\r\nSubscription-State: ");
         match state {
             Wording::Active { seconds } => {
                 head.extend_from_slice(b"active;expires=");
-                sip::write::decimal(seconds, &mut head);
+                sip::write::decimal(seconds, head);
             }
             Wording::Terminated { reason } => {
                 head.extend_from_slice(b"terminated;reason=");
@@ -112,8 +119,7 @@ impl Template {
             head.extend_from_slice(PIDF.as_bytes());
         }
         head.extend_from_slice(b"\r\n");
-        sip::write::end_of_head(body, &mut head);
-        head.into()
+        sip::write::end_of_head(body, head);
     }
 }
 
@@ -223,9 +229,11 @@ impl Server {
             if subscription.saved > durable { HoldMark(subscription.saved.0) } else { HoldMark(0) };
         let (cseq, template) = (subscription.cseq, &subscription.template);
         let purpose = Purpose::Notify(id, subscription.nonce);
+        let scratch = &mut self.scratch;
         let sent = self.layer.send_lean(now.monotonic, destination, purpose, after, |digits| {
             let length = body.as_ref().map_or(0, |body| body.len());
-            Payload { head: template.head(digits, cseq, wording, length), body }
+            template.write_head(digits, cseq, wording, length, scratch);
+            Payload { head: scratch.as_slice().into(), body }
         });
         subscription.in_flight = sent;
         subscription.is_behind = sent.is_none();
@@ -361,7 +369,9 @@ mod tests {
 
     #[test]
     fn a_head_is_a_whole_notify() {
-        let head = template().head(&[b'a'; 24], 41, Wording::Active { seconds: 3599 }, 12);
+        let mut head = b"left over".to_vec();
+        let wording = Wording::Active { seconds: 3599 };
+        template().write_head(&[b'a'; 24], 41, wording, 12, &mut head);
         let text = std::str::from_utf8(&head).unwrap();
         assert!(text.starts_with("NOTIFY sip:bob@192.0.2.4:5070 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKaaaaaaaaaaaaaaaaaaaaaaaa\r\nRoute: <sip:p1;lr>\r\n"));
         assert!(

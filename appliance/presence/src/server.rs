@@ -99,6 +99,8 @@ pub struct Server {
     pending: HashMap<Ticket, Pending, FixedState>,
     next_ticket: u64,
     outputs: VecDeque<Output>,
+    /// Where heads are written before they get storage of their exact size.
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Server {
@@ -129,6 +131,7 @@ impl Server {
             pending: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             next_ticket: 0,
             outputs: VecDeque::new(),
+            scratch: Vec::new(),
             entropy,
             config,
         }
@@ -231,7 +234,16 @@ impl Server {
 
     /// The next effect; drain to `None` after every input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        // What is to be saved comes before what may only be sent once it is.
+        self.outputs.pop_front().or_else(|| {
+            let transmit = self.layer.poll_transmit()?;
+            Some(Output::Transmit(Transmit {
+                destination: transmit.destination,
+                payload: transmit.payload,
+                after: SaveSequence(transmit.after.0),
+                on_failure: transmit.report.map(|id| Ticket(id.to_u64())),
+            }))
+        })
     }
 
     /// When to call [`Self::handle_timeout`] next, and for what.
@@ -421,7 +433,7 @@ impl Server {
         }
     }
 
-    /// Closes an input: what the layer has to say is heard, and effects are put in order.
+    /// Closes an input: what the layer has to say is heard, and what changed makes one batch.
     pub(crate) fn finish(&mut self, now: Now) {
         while let Some(event) = self.layer.poll_event() {
             self.handle_event(now, event);
@@ -430,14 +442,6 @@ impl Server {
             self.sequence.0 += 1;
             let changes = std::mem::take(&mut self.changes);
             self.outputs.push_back(Output::Save { sequence: self.sequence, changes });
-        }
-        while let Some(transmit) = self.layer.poll_transmit() {
-            self.outputs.push_back(Output::Transmit(Transmit {
-                destination: transmit.destination,
-                payload: transmit.payload,
-                after: SaveSequence(transmit.after.0),
-                on_failure: transmit.report.map(|id| Ticket(id.to_u64())),
-            }));
         }
     }
 }
