@@ -308,6 +308,21 @@ fn s8_2_2_2_the_same_request_by_another_way_is_told_as_merged() {
 }
 
 #[test]
+fn a_challenge_may_be_answered_without_a_new_cseq() {
+    for (status, merged) in [(401, false), (407, false), (200, true)] {
+        let mut layer = layer();
+        let mut first = request("REGISTER", "192.0.2.9;branch=z9hG4bKone");
+        let received = layer.receive_request(&flow(Transport::Udp), &mut first);
+        answer(&mut layer, received, &first, status);
+        let mut second = request("REGISTER", "192.0.2.9;branch=z9hG4bKtwo");
+        match layer.receive_request(&flow(Transport::Udp), &mut second) {
+            Received::New { merged: told, .. } => assert_eq!(told, merged, "after {status}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn s17_2_3_old_clients_without_the_cookie_are_matched_by_their_headers() {
     let mut layer = layer();
     let mut options = request("OPTIONS", "192.0.2.9;branch=1");

@@ -145,6 +145,13 @@ impl<U: Clone> Layer<U> {
             State::Accepted | State::Completed | State::Confirmed => return,
         }
         transaction.response = Some((payload.clone(), after));
+        if matches!(status, 401 | 407) {
+            // Some phones answer a challenge without a new CSeq; that is no request merged from
+            // two ways.
+            let key = transaction.merge_key.take();
+            key.and_then(|key| self.by_merge_key.remove(&key));
+        }
+        let Some(transaction) = self.server_mut(id) else { return };
         let next = match (status, is_invite) {
             (..200, _) => State::Proceeding,
             (200..300, true) => State::Accepted,
