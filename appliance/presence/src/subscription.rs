@@ -246,3 +246,12 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_subscription_is_a_compact_record() {
+        // With some 600 octets of template it stays well below the 1.5 KiB that one may cost.
+        assert!(size_of::<super::Subscription>() <= 384);
+    }
+}
