@@ -167,9 +167,10 @@ impl Server {
         self.finish(now);
     }
 
-    /// Learns that a connection is gone. What used it is found unreachable when it is next used.
+    /// Learns that a connection is gone: requests under way over it have failed. What else used
+    /// it is found unreachable when it is next used.
     pub fn handle_flow_closed(&mut self, now: Now, connection: ConnectionId) {
-        let _ = connection;
+        self.layer.handle_flow_closed(connection);
         self.finish(now);
     }
 

@@ -9,7 +9,7 @@ use super::key::{MAGIC_COOKIE, has_magic_cookie};
 use super::layer::{Event, Layer, Timer};
 use super::{ClientId, HoldMark, Payload, timer};
 use crate::clock::Instant;
-use crate::flow::{Destination, Transport};
+use crate::flow::{ConnectionId, Destination, Transport};
 use crate::header::cseq::CSeq;
 use crate::header::via::Via;
 use crate::message::{HeaderAccess, Message};
@@ -156,6 +156,28 @@ impl<U: Clone> Layer<U> {
             && !matches!(transaction.kind, Kind::Cancel(_))
         {
             self.events.push_back(Event::Unreachable { id, user: transaction.user });
+        }
+    }
+
+    /// Learns that a connection is gone: what still waits for an answer over it gets none
+    /// (RFC 3261 §17.1.4).
+    pub fn handle_flow_closed(&mut self, connection: ConnectionId) {
+        let is_cut_off = |transaction: &ClientTransaction<U>| {
+            matches!(transaction.state, State::Calling | State::Proceeding)
+                && matches!(transaction.destination, Destination::Flow(flow)
+                    if flow.transport.is_reliable() && flow.connection == connection)
+        };
+        let cut_off: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|(_, transaction)| is_cut_off(transaction))
+            .filter_map(|(slot, transaction)| {
+                let slot = u32::try_from(slot).ok()?;
+                Some(ClientId { slot, generation: transaction.generation })
+            })
+            .collect();
+        for id in cut_off {
+            self.handle_send_failed(id);
         }
     }
 
