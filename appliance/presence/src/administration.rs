@@ -64,7 +64,12 @@ impl Server {
         stored: bool,
     ) {
         match (undo, stored) {
-            (Undo::Put(_), true) | (Undo::Delete(_), false) => {}
+            (Undo::Put(_), true) => {}
+            (Undo::Delete(slot), false) => {
+                if let Some(user) = self.users.get_mut(slot) {
+                    user.is_leaving = false;
+                }
+            }
             (Undo::Put(put), false) => {
                 for (slot, account) in put {
                     match account {
@@ -106,9 +111,11 @@ impl Server {
     }
 
     fn known(&self, id: &str) -> Result<(UserSlot, &User), Refusal> {
-        let slot = self.users.find(id).ok_or_else(|| Refusal::UnknownUser(id.to_owned()))?;
-        let user = self.users.get(slot).ok_or_else(|| Refusal::UnknownUser(id.to_owned()))?;
-        Ok((slot, user))
+        let slot = self.users.find(id);
+        let known = slot.and_then(|slot| Some((slot, self.users.get(slot)?)));
+        known
+            .filter(|(_, user)| !user.is_leaving)
+            .ok_or_else(|| Refusal::UnknownUser(id.to_owned()))
     }
 
     fn add_user(
@@ -145,8 +152,8 @@ impl Server {
         draft: &UserDraft,
     ) -> Result<(UserRecord, Change), Refusal> {
         Users::check(draft)?;
-        let unknown = || Refusal::UnknownUser(draft.id.clone());
-        let user = self.users.get_mut(slot).ok_or_else(unknown)?;
+        let user = self.users.get_mut(slot).filter(|user| !user.is_leaving);
+        let user = user.ok_or_else(|| Refusal::UnknownUser(draft.id.clone()))?;
         let before = user.account.clone();
         apply(&mut user.account, draft);
         user.account.changed_millis = now.wall.as_millis();
@@ -184,6 +191,9 @@ impl Server {
 
     fn delete_user(&mut self, ticket: Ticket, id: &str) -> Result<Option<Answer>, Refusal> {
         let (slot, _) = self.known(id)?;
+        if let Some(user) = self.users.get_mut(slot) {
+            user.is_leaving = true;
+        }
         let change = Change { key: Table::User.key(&[id.as_bytes()]), value: None };
         let pending = Pending::Command(Box::new((ticket, Undo::Delete(slot), Answer::Done)));
         self.commit(vec![change], pending);

@@ -26,6 +26,8 @@ pub(crate) struct User {
     pub(crate) account: UserRecord,
     /// Enabled, and within what the machine carries.
     pub(crate) is_served: bool,
+    /// Its deletion waits for the disk: commands find it no longer, and its id stays taken.
+    pub(crate) is_leaving: bool,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
@@ -169,6 +171,7 @@ impl Users {
             aor,
             account,
             is_served,
+            is_leaving: false,
             bindings: Vec::new(),
             publications: Vec::new(),
             next_publication: 0,

@@ -428,3 +428,48 @@ fn what_cannot_be_parsed_is_answered_where_it_came_from_and_says_what_can() {
     let via = header(&answer, "Via");
     assert!(via.contains("received=192.0.2.50") && via.contains("rport=41000"), "{via}");
 }
+
+#[test]
+fn a_user_on_its_way_out_can_neither_be_changed_nor_deleted_again() {
+    let mut node = Node::new(config(10, true));
+    node.add("alice");
+    let id = || "alice".to_owned();
+    // All are asked before the disk answers the first.
+    let rename = UserDraft { display_name: Some("A".to_owned()), ..draft("alice") };
+    let later = [
+        Command::DeleteUser(id()),
+        Command::DeleteUser(id()),
+        Command::ImportUsers(vec![rename]),
+        Command::AddUser(draft("alice")),
+    ];
+    for command in later {
+        node.ticket += 1;
+        node.server.handle_command(node.now, Ticket(node.ticket), command);
+    }
+    node.drain();
+    assert_eq!(node.answers.len(), 4);
+    assert!(node.answers.iter().any(|a| matches!(a, Answer::Done)));
+    assert!(node.disk.is_empty(), "nothing brings the record back: {:?}", node.disk.keys());
+    assert_eq!(node.server.totals().users, 0);
+    assert!(matches!(node.add("alice"), Answer::Done));
+    node.disk_works = false;
+    let delete = || Command::DeleteUser(id());
+    assert!(matches!(node.command(delete()), Answer::Refused(Refusal::NotStored)));
+    node.disk_works = true;
+    assert!(matches!(node.command(delete()), Answer::Done), "it had stayed");
+}
+
+#[test]
+fn a_notify_cut_off_by_a_closed_connection_is_sent_to_the_contact_at_once() {
+    let mut node = Node::new(config(10, true));
+    node.add("alice");
+    let contact = "Contact: <sip:alice@192.0.2.50:5999;transport=tcp>\r\nEvent: presence\r\n";
+    let subscribe = request("SUBSCRIBE", "alice", 1, contact, "").replace("UDP", "TCP");
+    let sent = node.receive(Transport::Tcp, "192.0.2.50:40000", &subscribe);
+    assert!(sent[1].starts_with("NOTIFY"), "and nobody answers it");
+    node.server.handle_flow_closed(node.now, ConnectionId(1));
+    node.drain();
+    let again = notify_of(&mut node);
+    assert!(matches!(again.destination, Destination::Hop(hop) if hop.address.port() == 5999));
+    assert_eq!(node.server.totals().subscriptions, 1, "not ended by silence");
+}
