@@ -1,23 +1,18 @@
 //! The response context of a forked request (RFC 3261 §16.7): which answer goes back.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 
 use foldhash::quality::FixedState;
 use sip::clock::{Instant, Now};
 use sip::flow::{Flow, Hop};
 use sip::message::{HeaderAccess, Method, Request, Response, Uri, response_to};
-use sip::transaction::{ClientId, HoldMark, ServerId};
+use sip::transaction::{ClientId, HoldMark, ServerId, timer};
 use slab::Slab;
 
 use super::RINGING;
 use super::flow_token::FlowTokens;
 use crate::reach;
 use crate::server::{Due, Server};
-
-/// How long a callee may repeat its 2xx to an INVITE, each of which is passed on (RFC 6026 §8.4,
-/// timer M).
-const REPEATING: Duration = Duration::from_secs(32);
 
 /// Names a branch of a response context for as long as that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,7 +38,8 @@ pub(crate) struct Branch {
     pub(crate) hops: VecDeque<Hop>,
     pub(crate) client: Option<ClientId>,
     is_over: bool,
-    rings_until: Instant,
+    /// When it has rung long enough; `None` until it was sent.
+    rings_until: Option<Instant>,
 }
 
 impl Branch {
@@ -54,7 +50,7 @@ impl Branch {
             hops: VecDeque::new(),
             client: None,
             is_over: false,
-            rings_until: Instant::default(),
+            rings_until: None,
         }
     }
 }
@@ -195,8 +191,9 @@ impl Server {
     /// Lets an INVITE ring on (timer C starts anew with every provisional response).
     pub(crate) fn keep_ringing(&mut self, now: Now, id: BranchId) {
         let until = now.monotonic + RINGING;
-        if let Some(branch) = self.routing.branch_mut(id) {
-            branch.rings_until = until;
+        let Some(branch) = self.routing.branch_mut(id) else { return };
+        // One deadline a branch: when it comes due too early, it is set anew then.
+        if branch.rings_until.replace(until).is_none() {
             self.deadlines.insert(until, Due::Ringing(id));
         }
     }
@@ -204,7 +201,11 @@ impl Server {
     /// Timer C: nobody picks up.
     pub(crate) fn rung_too_long(&mut self, now: Now, id: BranchId) {
         let Some(branch) = self.routing.branch_mut(id) else { return };
-        if branch.is_over || branch.rings_until > now.monotonic {
+        if branch.is_over {
+            return;
+        }
+        if let Some(until) = branch.rings_until.filter(|until| *until > now.monotonic) {
+            self.deadlines.insert(until, Due::Ringing(id));
             return;
         }
         if let Some(client) = branch.client {
@@ -246,7 +247,8 @@ impl Server {
             return;
         }
         if context.is_answered && context.request.method == Method::Invite {
-            self.deadlines.insert(now.monotonic + REPEATING, Due::Answered(id));
+            // The callee may repeat its 2xx, each of which is passed on (RFC 6026 §8.4, timer M).
+            self.deadlines.insert(now.monotonic + timer::GIVE_UP, Due::Answered(id));
             return;
         }
         let Some(context) = self.routing.remove(id) else { return };
