@@ -9,6 +9,7 @@ use sip::header::{expires, max_forwards, options};
 use sip::message::{HeaderAccess, Method, Request, Uri, response_to};
 use sip::uri;
 
+use crate::reach::ip_of;
 use crate::rejection::{ALLOW, ALLOW_EVENTS, PIDF, Rejection};
 use crate::server::{Incoming, Server};
 use crate::user::UserSlot;
@@ -204,9 +205,4 @@ fn check_extensions(request: &Request) -> Result<(), Rejection> {
 /// The tag of To: the request is inside a dialog.
 pub(crate) fn to_tag(request: &Request) -> Option<String> {
     NameAddr::parse(request.headers.value("To")?).ok()?.tag().map(str::to_owned)
-}
-
-fn ip_of(host: &str) -> Option<std::net::IpAddr> {
-    let ip: std::net::IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
-    Some(ip.to_canonical())
 }

@@ -69,6 +69,10 @@ pub(crate) fn at_hop(hop: Hop, flow: Option<&Flow>) -> Destination {
 }
 
 fn numeric_host(target: &Uri) -> Option<IpAddr> {
-    let (host, _) = uri::host_port(target);
+    ip_of(&uri::host(target))
+}
+
+/// The address that a host of a URI is, if it is no name; one mapped into IPv6 counts as IPv4.
+pub(crate) fn ip_of(host: &str) -> Option<IpAddr> {
     host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 pub const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Longest pause between retransmissions (T2).
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// How long a message may stay in the network (T4).
-pub const NETWORK_LIFETIME: Duration = Duration::from_secs(5);
 /// When an unanswered transaction is given up: 64 × T1 (timers B, F, H, J, L and M).
 pub const GIVE_UP: Duration = Duration::from_secs(32);
 /// How long an INVITE client transaction absorbs repeated final responses (timer D).
