@@ -3,7 +3,8 @@
 //! A key is a table letter and the key inside the table. A value is a format number and a
 //! postcard body. This program reads format [`FORMAT`] and the one before it, if there is one.
 
-use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sip::flow::{ConnectionId, Flow};
 
@@ -78,7 +79,7 @@ pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// When the format is unknown or the body damaged.
-pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
+pub fn decode<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Unreadable> {
     match value.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|_| Unreadable::Damaged),
         Some((&format, _)) => Err(Unreadable::Format(format)),
@@ -145,20 +146,27 @@ pub struct PublicationRecord {
 
 /// A subscription.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SubscriptionRecord {
+pub struct SubscriptionRecord<'a> {
     pub(crate) nonce: u64,
-    pub(crate) presentity: String,
+    #[serde(borrow)]
+    pub(crate) presentity: Cow<'a, str>,
     pub(crate) expires_millis: u64,
     /// NOTIFYs up to this CSeq may have been sent.
     pub(crate) cseq_reserved: u32,
     pub(crate) remote_cseq: u32,
     /// The watcher's Contact.
-    pub(crate) target: String,
+    #[serde(borrow)]
+    pub(crate) target: Cow<'a, str>,
     pub(crate) routes: Vec<String>,
-    pub(crate) local: String,
-    pub(crate) remote: String,
-    pub(crate) call_id: String,
-    pub(crate) event: String,
+    /// Without the tag, which the slot and the nonce make.
+    #[serde(borrow)]
+    pub(crate) local: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) remote: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) call_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) event_id: Option<Cow<'a, str>>,
     pub(crate) flow: FlowRecord,
     pub(crate) is_direct: bool,
 }

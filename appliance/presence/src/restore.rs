@@ -131,13 +131,15 @@ impl Server {
     }
 
     fn restore_one(
-        &self,
+        &mut self,
         now: Now,
         key: &[u8],
         value: &[u8],
         into: &mut Vec<(usize, Subscription)>,
     ) -> Outcome {
-        let Ok(record) = decode::<SubscriptionRecord>(value) else { return Outcome::Unreadable };
+        let Ok(record) = decode::<SubscriptionRecord<'_>>(value) else {
+            return Outcome::Unreadable;
+        };
         if record.expires_millis <= now.wall.as_millis() {
             return Outcome::Expired;
         }
@@ -145,7 +147,7 @@ impl Server {
         if self.users.find(&record.presentity).is_none() {
             return Outcome::Expired;
         }
-        match (index, self.restore_subscription(now, record)) {
+        match (index, self.restore_subscription(now, &record)) {
             (Some(index), Some(subscription)) => {
                 into.push((index as usize, subscription));
                 Outcome::Kept
@@ -167,8 +169,8 @@ impl Server {
             }
             self.deadlines.insert(subscription.expires, Due::Subscription(id, subscription.nonce));
             self.resuming.push_back((id, subscription.nonce));
-            let template = &subscription.template;
-            let key = dialog_key(template.value("Call-ID"), template.value("To"));
+            let dialog = &subscription.dialog;
+            let key = dialog_key(dialog.call_id(), dialog.remote());
             self.restored_dialogs.insert(key, (id, subscription.nonce));
         }
         self.subscriptions = restored.into_iter().collect();

@@ -21,6 +21,7 @@ use crate::authentication::Authentication;
 use crate::command::{Answer, Command};
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::dialog::WaysOut;
 use crate::document::guard::Limits as DocumentLimits;
 use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
@@ -99,8 +100,7 @@ pub struct Server {
     pending: HashMap<Ticket, Pending, FixedState>,
     next_ticket: u64,
     outputs: VecDeque<Output>,
-    /// Where heads are written before they get storage of their exact size.
-    pub(crate) scratch: Vec<u8>,
+    pub(crate) ways_out: WaysOut,
 }
 
 impl Server {
@@ -131,7 +131,7 @@ impl Server {
             pending: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             next_ticket: 0,
             outputs: VecDeque::new(),
-            scratch: Vec::new(),
+            ways_out: WaysOut::new(entropy.next_u64()),
             entropy,
             config,
         }

@@ -8,13 +8,15 @@ pub mod timer;
 
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::flow::Destination;
 
 /// A message ready for the wire: its head, and a body that other messages may share.
 #[derive(Debug, Clone)]
 pub struct Payload {
     /// Start line, headers and the blank line; the whole message when there is no shared body.
-    pub head: Arc<[u8]>,
+    pub head: Bytes,
     /// The body, shared between all messages that carry it.
     pub body: Option<Arc<[u8]>>,
 }
@@ -23,7 +25,7 @@ impl Payload {
     /// A message in one piece.
     #[must_use]
     pub fn whole(message: &[u8]) -> Self {
-        Self { head: message.into(), body: None }
+        Self { head: Bytes::copy_from_slice(message), body: None }
     }
 
     /// The message in one piece, copied.
@@ -32,6 +34,28 @@ impl Payload {
         let mut bytes = self.head.to_vec();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
+    }
+}
+
+/// Where messages are written one behind the other: an allocation serves many of them, and is
+/// used again or freed when the last of them is done with.
+#[derive(Debug)]
+pub(crate) struct Scroll(BytesMut);
+
+impl Scroll {
+    /// The room of one allocation, in octets.
+    const ROOM: usize = 16 * 1024;
+
+    /// What `write` puts behind the messages before.
+    pub(crate) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> (Bytes, T) {
+        let outcome = write(&mut self.0);
+        (self.0.split().freeze(), outcome)
+    }
+}
+
+impl Default for Scroll {
+    fn default() -> Self {
+        Self(BytesMut::with_capacity(Self::ROOM))
     }
 }
 

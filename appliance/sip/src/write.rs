@@ -1,44 +1,45 @@
 //! Messages to bytes (RFC 3261 §7). Bodies go out as they are; Content-Length is always told,
 //! and always by us.
 
+use bytes::BufMut;
 use rsip::{Headers, Request, Response, Version};
 
 use crate::message::{self, Kind, header_name, header_value};
 use crate::uri;
 
 /// Writes a request behind what `out` holds.
-pub fn request(request: &Request, out: &mut Vec<u8>) {
-    out.extend_from_slice(message::method(request.method).as_bytes());
-    out.push(b' ');
+pub fn request(request: &Request, out: &mut impl BufMut) {
+    out.put_slice(message::method(request.method).as_bytes());
+    out.put_u8(b' ');
     push_line_text(uri::to_string(&request.uri).as_bytes(), out);
-    out.push(b' ');
-    out.extend_from_slice(version(&request.version));
-    out.extend_from_slice(b"\r\n");
+    out.put_u8(b' ');
+    out.put_slice(version(&request.version));
+    out.put_slice(b"\r\n");
     headers_and_body(&request.headers, &request.body, out);
 }
 
 /// Writes a response behind what `out` holds.
-pub fn response(response: &Response, out: &mut Vec<u8>) {
-    out.extend_from_slice(version(&response.version));
-    out.push(b' ');
+pub fn response(response: &Response, out: &mut impl BufMut) {
+    out.put_slice(version(&response.version));
+    out.put_u8(b' ');
     decimal(u64::from(response.status_code.code()), out);
-    out.push(b' ');
+    out.put_u8(b' ');
     push_line_text(message::reason_of(&response.status_code).as_bytes(), out);
-    out.extend_from_slice(b"\r\n");
+    out.put_slice(b"\r\n");
     headers_and_body(&response.headers, &response.body, out);
 }
 
 /// Writes one header line. Line ends inside the value become blanks, so that no value can add a
 /// header.
-pub fn header(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
+pub fn header(name: &str, value: &str, out: &mut impl BufMut) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
     push_line_text(value.as_bytes(), out);
-    out.extend_from_slice(b"\r\n");
+    out.put_slice(b"\r\n");
 }
 
 /// Writes a number.
-pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
+pub fn decimal(mut number: u64, out: &mut impl BufMut) {
     let mut digits = [b'0'; 20];
     let mut used = 0;
     for digit in digits.iter_mut().rev() {
@@ -49,17 +50,17 @@ pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+    out.put_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// Writes the Content-Length line and the blank line that ends a head.
-pub fn end_of_head(body_length: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Content-Length: ");
+pub fn end_of_head(body_length: usize, out: &mut impl BufMut) {
+    out.put_slice(b"Content-Length: ");
     decimal(u64::try_from(body_length).unwrap_or(u64::MAX), out);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.put_slice(b"\r\n\r\n");
 }
 
-fn headers_and_body(headers: &Headers, body: &[u8], out: &mut Vec<u8>) {
+fn headers_and_body(headers: &Headers, body: &[u8], out: &mut impl BufMut) {
     for one in headers.iter() {
         let name = header_name(one);
         if !name.eq_ignore_ascii_case(Kind::ContentLength.name()) {
@@ -67,14 +68,16 @@ fn headers_and_body(headers: &Headers, body: &[u8], out: &mut Vec<u8>) {
         }
     }
     end_of_head(body.len(), out);
-    out.extend_from_slice(body);
+    out.put_slice(body);
 }
 
-fn push_line_text(text: &[u8], out: &mut Vec<u8>) {
+fn push_line_text(text: &[u8], out: &mut impl BufMut) {
     if memchr::memchr2(b'\r', b'\n', text).is_none() {
-        out.extend_from_slice(text);
+        out.put_slice(text);
     } else {
-        out.extend(text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+        for byte in text {
+            out.put_u8(if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte });
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use sip::message::{HeaderAccess, Message, Request, response_to};
 use sip::parse;
 use sip::transaction::layer::{Event, Layer};
 use sip::transaction::server::Received;
-use sip::transaction::{HoldMark, Payload, Transmit};
+use sip::transaction::{HoldMark, Transmit};
 
 const NOW: Instant = Instant::from_micros(1_000_000);
 
@@ -205,16 +205,17 @@ fn a_lean_request_brings_back_a_status_and_no_more() {
     let mut layer = layer();
     let destination = Destination::Flow(flow(Transport::Udp));
     layer
-        .send_lean(NOW, destination, 5, HoldMark(3), |digits| {
+        .send_lean(NOW, destination, 5, HoldMark(3), |digits, out| {
             let digits = std::str::from_utf8(digits).unwrap();
-            Payload::whole(
+            out.extend_from_slice(
                 format!(
                     "NOTIFY sip:w@h SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK\
                      {digits}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:w@h>;tag=2\r\nCall-ID: x\r\n\
                      CSeq: 1 NOTIFY\r\nContent-Length: 0\r\n\r\n"
                 )
                 .as_bytes(),
-            )
+            );
+            None
         })
         .unwrap();
     let sent = layer.poll_transmit().unwrap();

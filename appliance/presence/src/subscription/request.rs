@@ -11,11 +11,11 @@ use sip::message::{HeaderAccess, Request, response_to};
 use sip::slot_token;
 use sip::uri;
 
-use super::{CSEQ_BLOCK, Reason, State, Subscription, SubscriptionSlot};
+use super::{CSEQ_BLOCK, Reason, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::{Identity, aor_of};
-use crate::notify::Template;
+use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
-use crate::publication::{PRESENCE, accepts_pidf, check_event};
+use crate::publication::{accepts_pidf, check_event};
 use crate::reach::{self, Reach};
 use crate::rejection::Rejection;
 use crate::server::{Due, Incoming, Pending, Server};
@@ -62,35 +62,29 @@ impl Server {
         let nonce = self.entropy.next_u64();
         let tag = slot_token::text(index, nonce);
         let headers = &request.headers;
-        let local = format!("{};tag={tag}", headers.value("To").unwrap_or_default());
-        let event_value = match &event.id {
-            Some(id) => format!("{PRESENCE};id={id}"),
-            None => PRESENCE.to_owned(),
-        };
         let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
-        let template = Template::new(&crate::notify::Parts {
+        let parts = dialog::Parts {
             target: &ask.target,
-            transport: incoming.flow.transport,
-            sent_by,
-            routes: &ask.routes,
-            local: &local,
+            local: headers.value("To").unwrap_or_default(),
             remote: headers.value("From").unwrap_or_default(),
             call_id: headers.value("Call-ID").unwrap_or_default(),
-            event: &event_value,
-        });
+            event_id: event.id.as_deref(),
+            routes: &ask.routes,
+        };
+        let sent_by = self.ways_out.sent_by(incoming.flow.transport, sent_by);
+        let dialog = Dialog::new(&parts, sent_by).ok_or(Rejection::Malformed("Dialog Too Long"))?;
         let subscription = Subscription {
             nonce,
             presentity: slot,
             watcher,
             position: 0,
             expires: now.monotonic + ask.expires,
-            expires_wall: now.wall + ask.expires,
             armed: now.monotonic + ask.expires,
             cseq: 0,
             cseq_reserved: CSEQ_BLOCK,
             remote_cseq: ask.cseq,
-            template,
-            destination: None,
+            dialog,
+            way: Way::Unknown,
             flow: incoming.flow,
             is_direct: reach::is_direct(request),
             state: State::Active,
@@ -105,7 +99,7 @@ impl Server {
         if ask.expires.is_zero() {
             self.set_state(id, State::Ending(Reason::Timeout));
         } else {
-            self.store_subscription(id);
+            self.store_subscription(now, id);
             self.deadlines.insert(expires, Due::Subscription(id, nonce));
         }
         self.answer_subscribe(now, incoming, &tag, ask.expires);
@@ -131,8 +125,7 @@ impl Server {
         if watcher != subscription.watcher && !matches!(identity, Identity::Trusted) {
             return Err(Rejection::Forbidden("Not Your Subscription"));
         }
-        let known = sip::header::event::Event::parse(subscription.template.value("Event"));
-        if known.is_ok_and(|known| known.id != event.id) {
+        if subscription.dialog.event_id() != event.id.as_deref() {
             return Err(Rejection::Forbidden("One Subscription Per Dialog"));
         }
         let remote_cseq = subscription.remote_cseq;
@@ -142,19 +135,21 @@ impl Server {
             return Err(Rejection::OutOfOrder);
         }
         let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
+        let sent_by = self.ways_out.sent_by(incoming.flow.transport, sent_by);
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
             return Err(Rejection::UnknownDialog);
         };
+        // The route set stays what it was (RFC 3261 §12.2); only the remote target may change.
+        if !subscription.dialog.retarget(&ask.target, sent_by) {
+            return Err(Rejection::Malformed("Dialog Too Long"));
+        }
         subscription.remote_cseq = ask.cseq;
         subscription.expires = now.monotonic + ask.expires;
-        subscription.expires_wall = now.wall + ask.expires;
-        subscription.flow = incoming.flow;
+        subscription.set_flow(incoming.flow);
         subscription.is_direct = reach::is_direct(request);
         subscription.state = State::Active;
         subscription.is_behind = true;
-        // The route set stays what it was (RFC 3261 §12.2); only the remote target may change.
-        subscription.template.retarget(&ask.target, incoming.flow.transport, sent_by);
-        let is_routed = subscription.template.values("Route").next().is_some();
+        let is_routed = subscription.dialog.routes().next().is_some();
         let (expires, nonce) = (subscription.expires, subscription.nonce);
         let rearm = expires < subscription.armed;
         if rearm {
@@ -164,7 +159,7 @@ impl Server {
             self.unstore_subscription(id);
             self.set_state(id, State::Ending(Reason::Timeout));
         } else {
-            self.store_subscription(id);
+            self.store_subscription(now, id);
             if rearm {
                 self.deadlines.insert(expires, Due::Subscription(id, nonce));
             }
@@ -226,7 +221,7 @@ impl Server {
         let Some(subscription) = self.subscriptions.get(id.0 as usize) else {
             return Reach::Nowhere;
         };
-        match subscription.template.values("Route").next().map(NameAddr::parse) {
+        match subscription.dialog.routes().next().map(NameAddr::parse) {
             Some(Ok(route)) => reach::away_from_flow(&route.uri, Some(&subscription.flow)),
             _ => Reach::Nowhere,
         }
@@ -234,13 +229,13 @@ impl Server {
 
     /// The subscription whose dialog a request is in (RFC 3261 §12).
     fn find_dialog(&self, request: &Request, tag: &str) -> Option<SubscriptionSlot> {
-        let (slot, nonce) = slot_token::parse(tag)?;
+        let (slot, nonce) = slot_token::parse(tag.as_bytes())?;
         let subscription = self.subscriptions.get(slot as usize)?;
         let from = NameAddr::parse(request.headers.value("From")?).ok()?;
-        let remote = NameAddr::parse(subscription.template.value("To")).ok()?;
+        let remote = NameAddr::parse(subscription.dialog.remote()).ok()?;
         let is_same = subscription.nonce == nonce
             && !matches!(subscription.state, State::Ending(_))
-            && request.headers.value("Call-ID") == Some(subscription.template.value("Call-ID"))
+            && request.headers.value("Call-ID") == Some(subscription.dialog.call_id())
             && from.tag() == remote.tag();
         is_same.then_some(SubscriptionSlot(slot))
     }
@@ -252,9 +247,7 @@ impl Server {
             response.headers.append("Record-Route", route);
         }
         let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
-        response
-            .headers
-            .append("Contact", &crate::notify::contact(incoming.flow.transport, sent_by));
+        response.headers.append("Contact", &dialog::contact(incoming.flow.transport, sent_by));
         response.headers.append("Expires", &expires.as_secs().to_string());
         self.answer(now, incoming, response);
     }
@@ -264,11 +257,11 @@ impl Server {
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         match reach {
             Reach::At(destination) => {
-                subscription.destination = Some(destination);
+                subscription.set_destination(Some(destination));
                 self.notify_now(now, id);
             }
             Reach::Named(target) => {
-                subscription.destination = None;
+                subscription.set_destination(None);
                 let nonce = subscription.nonce;
                 self.locate(target, Pending::Subscription(id, nonce));
             }
@@ -292,7 +285,7 @@ impl Server {
         match hops.first() {
             Some(hop) => {
                 let destination = reach::at_hop(*hop, Some(&subscription.flow));
-                subscription.destination = Some(destination);
+                subscription.set_destination(Some(destination));
                 self.notify_now(now, id);
             }
             None => self.undeliverable(id),

@@ -7,9 +7,9 @@ use sip::header::name_addr::NameAddr;
 use sip::message::{HeaderAccess, Request};
 use sip::{slot_token, uri};
 
-use super::{State, Subscription, SubscriptionSlot};
+use super::{State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::aor_of;
-use crate::notify::Template;
+use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
 use crate::reach::{self, Reach};
 use crate::record::SubscriptionRecord;
@@ -38,24 +38,23 @@ impl Server {
 
     /// Takes a subscription up that the store kept. Its watcher gets full state in due course.
     pub(crate) fn restore_subscription(
-        &self,
+        &mut self,
         now: Now,
-        record: SubscriptionRecord,
+        record: &SubscriptionRecord<'_>,
     ) -> Option<Subscription> {
         let presentity = self.users.find(&record.presentity)?;
         let flow = record.flow.flow()?;
-        let expires_wall = WallTime::from_millis(record.expires_millis);
-        let sent_by = self.layer.sent_by(&Destination::Flow(flow));
-        let template = Template::new(&crate::notify::Parts {
+        let parts = dialog::Parts {
             target: &record.target,
-            transport: flow.transport,
-            sent_by,
-            routes: &record.routes,
             local: &record.local,
             remote: &record.remote,
             call_id: &record.call_id,
-            event: &record.event,
-        });
+            event_id: record.event_id.as_deref(),
+            routes: &record.routes,
+        };
+        let sent_by = self.layer.sent_by(&Destination::Flow(flow));
+        let dialog = Dialog::new(&parts, self.ways_out.sent_by(flow.transport, sent_by))?;
+        let expires_wall = WallTime::from_millis(record.expires_millis);
         let expires = now.monotonic + expires_wall.since(now.wall);
         let watcher = aor_of(Some(&record.remote)).and_then(|aor| self.served_user(&aor));
         Some(Subscription {
@@ -64,13 +63,12 @@ impl Server {
             watcher,
             position: 0,
             expires,
-            expires_wall,
             armed: expires,
             cseq: record.cseq_reserved,
             cseq_reserved: record.cseq_reserved,
             remote_cseq: record.remote_cseq,
-            template,
-            destination: None,
+            dialog,
+            way: Way::Unknown,
             flow,
             is_direct: record.is_direct,
             state: State::Active,
@@ -89,9 +87,9 @@ impl Server {
         else {
             return;
         };
-        let reach = if subscription.template.values("Route").next().is_some() {
+        let reach = if subscription.dialog.routes().next().is_some() {
             self.routed_reach(id)
-        } else if let Ok(target) = uri::parse(subscription.template.target()) {
+        } else if let Ok(target) = uri::parse(subscription.dialog.target()) {
             // A connection did not outlive the process: only a datagram flow still leads back.
             if subscription.flow.transport.is_reliable() {
                 reach::away_from_flow(&target, None)

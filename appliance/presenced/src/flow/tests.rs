@@ -38,7 +38,7 @@ fn start(buffer: usize) -> Fixture {
 }
 
 fn payload(head: &str, body: Option<&[u8]>) -> Payload {
-    Payload { head: Arc::from(head.as_bytes()), body: body.map(Arc::from) }
+    Payload { body: body.map(Arc::from), ..Payload::whole(head.as_bytes()) }
 }
 
 #[tokio::test]

@@ -255,7 +255,8 @@ mod tests {
     use super::*;
 
     fn payload(head: &str, body: Option<&str>) -> Payload {
-        Payload { head: Arc::from(head.as_bytes()), body: body.map(|b| Arc::from(b.as_bytes())) }
+        let body = body.map(|body| Arc::from(body.as_bytes()));
+        Payload { body, ..Payload::whole(head.as_bytes()) }
     }
 
     async fn received(listener: &UdpListener, buffer: &mut [u8]) -> Received {

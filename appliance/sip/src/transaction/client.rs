@@ -1,11 +1,13 @@
 //! One client transaction (RFC 3261 §17.1, RFC 6026 §7.2).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use rsip::{Headers, Method, Request, Response};
 
-use super::key::{MAGIC_COOKIE, has_magic_cookie};
+use super::key::MAGIC_COOKIE;
 use super::layer::{Event, Layer, Timer};
 use super::{ClientId, HoldMark, Payload, timer};
 use crate::clock::Instant;
@@ -66,7 +68,7 @@ pub struct ClientTransaction<U> {
     /// A CANCEL is to follow the first provisional response (RFC 3261 §9.1).
     pub(super) cancel_wanted: bool,
     /// The ACK of a refusal, to be repeated.
-    pub(super) acknowledgement: Option<Payload>,
+    pub(super) acknowledgement: Option<Box<Payload>>,
 }
 
 impl<U: Clone> Layer<U> {
@@ -82,25 +84,25 @@ impl<U: Clone> Layer<U> {
     ) -> Option<ClientId> {
         let kind = if request.method == Method::Invite { Kind::Invite } else { Kind::Other };
         let sent_by = self.sent_by(&destination);
-        self.start(now, destination, kind, user, after, |digits| {
+        self.start(now, destination, kind, user, after, |digits, out| {
             request.headers.prepend("Via", &via_value(destination.transport(), sent_by, digits));
-            let mut bytes = Vec::with_capacity(1024 + request.body.len());
-            crate::write::request(&request, &mut bytes);
-            Payload::whole(&bytes)
+            crate::write::request(&request, out);
+            None
         })
     }
 
-    /// Sends a request that `build` writes around the digits of its branch; only the final status
-    /// comes back, as [`Event::Status`]. Nothing of the answer but that is looked at.
+    /// Sends a request whose head `write` writes around the digits of its branch and whose body it
+    /// returns; only the final status comes back, as [`Event::Status`]. Nothing of the answer but
+    /// that is looked at.
     pub fn send_lean(
         &mut self,
         now: Instant,
         destination: Destination,
         user: U,
         after: HoldMark,
-        build: impl FnOnce(&Digits) -> Payload,
+        write: impl FnOnce(&Digits, &mut BytesMut) -> Option<Arc<[u8]>>,
     ) -> Option<ClientId> {
-        self.start(now, destination, Kind::Lean, user, after, build)
+        self.start(now, destination, Kind::Lean, user, after, write)
     }
 
     /// Cancels an INVITE, at once or when its first provisional response has come
@@ -125,28 +127,35 @@ impl<U: Clone> Layer<U> {
         limits: &parse::Limits,
         is_stream: bool,
     ) -> Option<Event<U>> {
-        let scanned = scan::response(bytes)
-            .and_then(|s| Some((s.status, branch_digits(s.branch)?, s.cseq_method == "CANCEL")));
+        // No two of our requests share a branch but an INVITE and its CANCEL, so the branch alone
+        // tells a lean one.
+        let scanned = scan::response(bytes).and_then(|s| Some((s.status, digits_of(s.branch)?)));
+        if let Some((status, (slot, nonce))) = scanned {
+            match self.clients.get(slot as usize).filter(|t| t.nonce == nonce) {
+                None => {
+                    self.tally.stray_responses += 1;
+                    return None;
+                }
+                Some(transaction) if transaction.kind == Kind::Lean => {
+                    let id = ClientId { slot, generation: transaction.generation };
+                    return self.receive_lean(id, status, bytes);
+                }
+                Some(_) => {}
+            }
+        }
         let framing = if is_stream { parse::Framing::Stream } else { parse::Framing::Datagram };
-        let full = || match parse::message(bytes, framing, limits) {
-            Ok(Message::Response(response)) => Some(response),
+        let found = match parse::message(bytes, framing, limits) {
+            Ok(Message::Response(response)) => self.find_client(&response).map(|id| (id, response)),
             _ => None,
         };
-        let (status, (slot, nonce), is_cancel) = match scanned {
-            Some(found) => found,
-            None => identify(&full()?)?,
-        };
-        let Some(id) = self.find_client(slot, nonce, is_cancel) else {
+        let Some((id, response)) = found else {
             self.tally.stray_responses += 1;
             return None;
         };
+        let status = response.status_code.code();
         if self.client_mut(id)?.kind == Kind::Lean {
             return self.receive_lean(id, status, bytes);
         }
-        let Some(response) = full() else {
-            self.tally.stray_responses += 1;
-            return None;
-        };
         self.receive_full(now, id, status, response)
     }
 
@@ -193,7 +202,7 @@ impl<U: Clone> Layer<U> {
         kind: Kind,
         user: U,
         after: HoldMark,
-        build: impl FnOnce(&Digits) -> Payload,
+        write: impl FnOnce(&Digits, &mut BytesMut) -> Option<Arc<[u8]>>,
     ) -> Option<ClientId> {
         if self.clients.len() >= self.limit {
             return None;
@@ -201,7 +210,9 @@ impl<U: Clone> Layer<U> {
         let generation = self.next_generation();
         let nonce = self.entropy.next_u64();
         let slot = u32::try_from(self.clients.vacant_key()).ok()?;
-        let payload = build(&slot_token::digits(slot, nonce));
+        let digits = slot_token::digits(slot, nonce);
+        let (head, body) = self.requests.write(|out| write(&digits, out));
+        let payload = Payload { head, body };
         Some(self.insert(
             now,
             ClientTransaction {
@@ -331,11 +342,12 @@ impl<U: Clone> Layer<U> {
                 transaction.state = State::Completed;
                 transaction.resend_at = None;
                 transaction.ends = Some(now + timer::ABSORB_FINAL_RESPONSES);
-                transaction.acknowledgement =
-                    derived(&transaction.payload, Method::Ack, response.headers.value("To"));
+                let to = response.headers.value("To");
+                let acknowledgement = derived(&transaction.payload, Method::Ack, to);
+                transaction.acknowledgement = acknowledgement.map(Box::new);
                 let destination = transaction.destination;
                 if let Some(ack) = transaction.acknowledgement.clone() {
-                    self.transmit(destination, ack, HoldMark::default(), None);
+                    self.transmit(destination, *ack, HoldMark::default(), None);
                 }
                 self.arm_client(now, id);
                 Some(event(response))
@@ -346,7 +358,7 @@ impl<U: Clone> Layer<U> {
                     && let Some(ack) = transaction.acknowledgement.clone()
                 {
                     self.tally.retransmissions_out += 1;
-                    self.transmit(destination, ack, HoldMark::default(), None);
+                    self.transmit(destination, *ack, HoldMark::default(), None);
                 }
                 None
             }
@@ -406,9 +418,13 @@ impl<U: Clone> Layer<U> {
         }
     }
 
-    fn find_client(&self, slot: u32, nonce: u64, is_cancel: bool) -> Option<ClientId> {
+    /// The transaction whose branch and method a response names (RFC 3261 §17.1.3).
+    fn find_client(&self, response: &Response) -> Option<ClientId> {
+        let via = Via::parse(response.headers.value("Via")?).ok()?;
+        let cseq = CSeq::parse(response.headers.value("CSeq")?).ok()?;
+        let (slot, nonce) = digits_of(via.branch.as_deref()?.as_bytes())?;
         let transaction = self.clients.get(slot as usize).filter(|t| t.nonce == nonce)?;
-        if is_cancel {
+        if cseq.method == "CANCEL" {
             return transaction.cancel;
         }
         (!matches!(transaction.kind, Kind::Cancel(_)))
@@ -458,13 +474,7 @@ fn derived(payload: &Payload, method: Method, to: Option<&str>) -> Option<Payloa
     Some(Payload::whole(&bytes))
 }
 
-fn identify(response: &Response) -> Option<(u16, (u32, u64), bool)> {
-    let via = Via::parse(response.headers.value("Via")?).ok()?;
-    let cseq = CSeq::parse(response.headers.value("CSeq")?).ok()?;
-    let digits = branch_digits(via.branch.as_deref()?)?;
-    Some((response.status_code.code(), digits, cseq.method == "CANCEL"))
-}
-
-fn branch_digits(branch: &str) -> Option<(u32, u64)> {
-    has_magic_cookie(branch).then(|| slot_token::parse(branch.get(MAGIC_COOKIE.len()..)?))?
+fn digits_of(branch: &[u8]) -> Option<(u32, u64)> {
+    let (cookie, digits) = branch.split_at_checked(MAGIC_COOKIE.len())?;
+    cookie.eq_ignore_ascii_case(MAGIC_COOKIE.as_bytes()).then(|| slot_token::parse(digits))?
 }

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::client::ClientTransaction;
 use super::key::Key;
 use super::server::{ServerTransaction, State as ServerState};
-use super::{ClientId, HoldMark, Payload, ServerId, Transmit, timer};
+use super::{ClientId, HoldMark, Payload, Scroll, ServerId, Transmit, timer};
 use crate::clock::Instant;
 use crate::deadlines::Deadlines;
 use crate::entropy::Entropy;
@@ -80,6 +80,9 @@ pub struct Layer<U> {
     pub(super) deadlines: Deadlines<Timer>,
     /// Server transactions that only wait to be forgotten (timers J and L), in order.
     pub(super) finished: VecDeque<(Instant, ServerId)>,
+    /// Where requests are written, and where responses are: these live longer.
+    pub(super) requests: Scroll,
+    pub(super) responses: Scroll,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event<U>>,
     pub(super) entropy: Entropy,
@@ -105,6 +108,8 @@ impl<U: Clone> Layer<U> {
             clients: Slab::new(),
             deadlines: Deadlines::default(),
             finished: VecDeque::new(),
+            requests: Scroll::default(),
+            responses: Scroll::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             entropy,

@@ -118,10 +118,9 @@ impl<U: Clone> Layer<U> {
     /// Sends a response in a transaction. A final one that comes after a final one is not sent,
     /// but for the 2xx of an INVITE that was accepted (RFC 6026 §7.1).
     pub fn respond(&mut self, now: Instant, id: ServerId, response: &Response, after: HoldMark) {
-        let mut bytes = Vec::with_capacity(512);
-        crate::write::response(response, &mut bytes);
+        let (head, ()) = self.responses.write(|out| crate::write::response(response, out));
         let status = response.status_code.code();
-        self.respond_payload(now, id, status, Payload::whole(&bytes), after);
+        self.respond_payload(now, id, status, Payload { head, body: None }, after);
     }
 
     fn respond_payload(

@@ -97,7 +97,7 @@ fn s3_3_10_bcast_shows_whose_response_it_is() {
     let top = Via::parse(response.headers.value("Via").unwrap()).unwrap();
     assert_eq!(top.branch.as_deref(), Some("z9hG4bK1324923"));
     let wire = crate::messages::named("bcast");
-    assert_eq!(sip::scan::response(&wire).unwrap().branch, "z9hG4bK1324923");
+    assert_eq!(sip::scan::response(&wire).unwrap().branch, b"z9hG4bK1324923");
 }
 
 #[test]

@@ -212,10 +212,8 @@ fn the_scan_agrees_with_the_parser() {
             return;
         };
         let via = Via::parse(response.headers.value("Via").unwrap()).unwrap();
-        let cseq = CSeq::parse(response.headers.value("CSeq").unwrap()).unwrap();
         assert_eq!(scanned.status, response.status_code.code());
-        assert_eq!(Some(scanned.branch), via.branch.as_deref());
-        assert_eq!((scanned.cseq_number, scanned.cseq_method), (cseq.number, &*cseq.method));
+        assert_eq!(Some(scanned.branch), via.branch.as_deref().map(str::as_bytes));
         both += 1;
     });
     assert!(both > 200, "{both}");
