@@ -11,10 +11,10 @@ CARGO := cargo --locked
 # Where `make run` listens: name an address of this machine to connect phones from elsewhere.
 ADDRESS ?= 127.0.0.1
 
-.PHONY: help check fmt lint layers tidy deny doc build test run bench soak clean
+.PHONY: help check fmt lint layers tidy deny doc build test run bench bench-large soak clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: fmt lint layers tidy deny doc ## Everything that needs no test run: format, lints, layers, files, dependencies, documentation.
 
@@ -51,9 +51,15 @@ run: ## Start a node on this machine with two demo users, show it at work, stay 
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE)/demo --address $(ADDRESS)
 
-bench: ## Measure against the floor of kernel UDP and print ratios.
+bench: ## Measure beside the floor of kernel UDP and Kamailio, and print ratios and goals.
+	@.ci/prepare-bench
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE)/load bench
+
+bench-large: ## The same with 500,000 subscriptions, and memory; a quarter of an hour.
+	@.ci/prepare-bench
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE)/load bench --large
 
 soak: ## Keep a full node busy for ten minutes and watch its memory.
 	$(CARGO) build --workspace --bins --profile $(PROFILE)

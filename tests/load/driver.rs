@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::message::{self, Notify, Start};
-use crate::socket::Sockets;
+use crate::network::Network;
 use crate::statistics::Statistics;
 use crate::text;
 
@@ -51,18 +51,29 @@ impl Operation {
 }
 
 /// How many there are of what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Presentities, which are the watchers too.
-    pub users: u32,
-    /// Watchers that each has.
+    /// Users who publish.
+    pub presentities: u32,
+    /// Watchers that each has: the users that come next after it.
     pub watchers: u32,
 }
 
 impl Size {
+    /// Users in all: the presentities, and more where those are too few to be the watchers.
+    pub fn users(self) -> u32 {
+        self.presentities.max(self.watchers + 1)
+    }
+
     /// Dialogs in all.
     pub const fn dialogs(self) -> u32 {
-        self.users * self.watchers
+        self.presentities * self.watchers
+    }
+
+    /// Who watches, and whom.
+    pub fn ends(self, dialog: u32) -> (u32, u32) {
+        let presentity = dialog / self.watchers;
+        ((presentity + 1 + dialog % self.watchers) % self.users(), presentity)
     }
 }
 
@@ -100,15 +111,15 @@ struct Transaction {
     serial: u32,
     is_free: bool,
     text: Vec<u8>,
-    socket: usize,
+    link: usize,
     sent: Instant,
     resend: Instant,
     interval: Duration,
 }
 
-/// Everybody's state, and the sockets.
+/// Everybody's state, and the network.
 pub struct Driver {
-    sockets: Sockets,
+    network: Network,
     server: SocketAddr,
     size: Size,
     presentities: Vec<Presentity>,
@@ -131,13 +142,13 @@ pub struct Driver {
 
 impl Driver {
     /// Nobody has done anything yet.
-    pub fn new(sockets: Sockets, server: SocketAddr, size: Size) -> Self {
+    pub fn new(network: Network, server: SocketAddr, size: Size) -> Self {
         let of = |count: u32| 0..count;
         Self {
-            sockets,
+            network,
             server,
             size,
-            presentities: of(size.users).map(|_| Presentity::default()).collect(),
+            presentities: of(size.users()).map(|_| Presentity::default()).collect(),
             dialogs: of(size.dialogs()).map(|_| Dialog::default()).collect(),
             transactions: Vec::new(),
             free: Vec::new(),
@@ -189,18 +200,14 @@ impl Driver {
     /// Takes what has arrived, waits at most `limit` for it, and sees to the timers.
     pub fn turn(&mut self, limit: Duration) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut has_any = false;
-        for socket in 0..self.sockets.count() {
+        for ready in 0..self.network.wait(limit) {
+            let link = self.network.ready(ready);
             for _ in 0..BURST {
-                let Some(length) = self.sockets.receive(socket, &mut buffer) else { break };
-                has_any = true;
-                self.receive(socket, &buffer[..length]);
+                let Some(length) = self.network.receive(link, &mut buffer) else { break };
+                self.receive(link, &buffer[..length]);
             }
         }
         self.buffer = buffer;
-        if !has_any {
-            self.sockets.wait(limit);
-        }
         if Instant::now() >= self.timers {
             self.timers = Instant::now() + TIMERS;
             self.retransmit();
@@ -313,7 +320,7 @@ impl Driver {
                 serial: 0,
                 is_free: true,
                 text: Vec::with_capacity(1_500),
-                socket: 0,
+                link: 0,
                 sent: now,
                 resend: now,
                 interval: T1,
@@ -323,32 +330,31 @@ impl Driver {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
         let mut text = std::mem::take(&mut self.transactions[slot as usize].text);
-        let socket = self.write(operation, slot, serial, &mut text);
-        self.send(socket, &text);
+        let link = self.write(operation, slot, serial, &mut text);
+        self.send(link, &text);
         self.transactions[slot as usize] = Transaction {
             operation,
             serial,
             is_free: false,
             text,
-            socket,
+            link,
             sent: now,
             resend: now + T1,
             interval: T1,
         };
     }
 
-    /// Writes a request; the socket that it leaves by.
+    /// Writes a request; the link that it leaves by.
     fn write(&mut self, operation: Operation, slot: u32, serial: u32, text: &mut Vec<u8>) -> usize {
         let server = self.server;
         let (from, to) = match operation {
             Operation::Register(user) | Operation::Publish(user) => (user, user),
             Operation::Subscribe(d) | Operation::Refresh(d) | Operation::Unsubscribe(d) => {
-                let to = d / self.size.watchers;
-                ((to + 1 + d % self.size.watchers) % self.size.users, to)
+                self.size.ends(d)
             }
         };
-        let socket = from as usize % self.sockets.count();
-        let local = self.sockets.local(socket);
+        let link = from as usize % self.network.count();
+        let local = self.network.local(link);
         let start = Start {
             method: "",
             user: None,
@@ -413,17 +419,17 @@ impl Driver {
                 message::end(text);
             }
         }
-        socket
+        link
     }
 
-    fn send(&mut self, socket: usize, bytes: &[u8]) {
+    fn send(&mut self, link: usize, bytes: &[u8]) {
         self.statistics.datagrams += 1;
-        if !self.sockets.send(socket, bytes) {
+        if !self.network.send(link, bytes) {
             self.statistics.fail("not sent");
         }
     }
 
-    fn receive(&mut self, socket: usize, bytes: &[u8]) {
+    fn receive(&mut self, link: usize, bytes: &[u8]) {
         self.statistics.datagrams += 1;
         if bytes.first() == Some(&b'S') {
             if let Some(response) = message::response(bytes) {
@@ -435,7 +441,7 @@ impl Driver {
         }
         let mut answer = std::mem::take(&mut self.answer);
         if let Some(notify) = message::answer_notify(bytes, &mut answer) {
-            self.send(socket, &answer);
+            self.send(link, &answer);
             self.notified(notify);
         } else {
             self.statistics.fail("foreign request");
@@ -595,7 +601,7 @@ impl Driver {
             transaction.resend = now + transaction.interval;
             self.statistics.retransmissions.0 += 1;
             self.statistics.datagrams += 1;
-            self.sockets.send(transaction.socket, &transaction.text);
+            self.network.send(transaction.link, &transaction.text);
         }
         while let Some((number, operation, began)) = self.started.front().copied() {
             let is_over = self.under_way(operation) != number;

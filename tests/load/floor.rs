@@ -11,7 +11,7 @@ use std::time::Duration;
 use memchr::{memchr, memmem};
 
 /// The floor ends by itself when nobody has asked for anything for that long.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(300);
 /// Digits of a NOTIFY's CSeq, which is also its branch.
 const DIGITS: usize = 10;
 

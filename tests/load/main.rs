@@ -1,59 +1,44 @@
 //! Measures servers under the load of presence: `load bench` compares Lamplight with the floor of
-//! kernel UDP, `load soak` keeps a full node busy and watches its memory.
+//! kernel UDP and with Kamailio, `load soak` keeps a full node busy and watches its memory.
 
 mod driver;
+mod goal;
 mod message;
+mod network;
+mod options;
 mod phase;
 mod report;
 mod server;
 mod soak;
-mod socket;
 mod statistics;
 mod text;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use driver::Size;
+use options::Options;
+use phase::{Hook, Phase, Plan};
 use server::Kind;
 
 const USAGE: &str = "\
-usage: load bench [--users 500] [--watchers 20] [--rounds 5] [--runs 3] [--window 32]
-                  [--subscribe-window 256] [--sockets 4] [--rate NOTIFYS-A-SECOND] [--only NAME,…]
+usage: load bench [--presentities 100] [--watchers 100] [--rounds 10] [--runs 5] [--window 32]
+                  [--subscribe-window 256] [--sockets ONE-A-USER] [--rate NOTIFYS-A-SECOND]
+                  [--only SERVER,…] [--phases PHASE,…] [--memory] [--wrap COMMAND]
+                  [--before PHASE=COMMAND] [--after PHASE=COMMAND]
+       load bench --large   5,000 x 100 beside 100 x 100, one run, with memory
        load soak  [--users 5000] [--watchers 20] [--minutes 10] [--warm-up MINUTES]
                   [--changes 75] [--refreshes 30] [--renewals 5] [--registrations 5]
-                  [--sockets 4]      (rates a second)";
+                  [--sockets ONE-A-USER]      (rates a second)
 
-/// The options given, by name.
-struct Options(BTreeMap<String, String>);
+Servers are floor, lamplight, kamailio; phases publish, subscribe, fan-out, steady, refresh and
+unsubscribe. --wrap starts the servers under a command, a profiler for instance. --before and
+--after run a command with sh, PID being the server's process: to attach perf, or to wait for
+a key. --memory waits for transactions to end where memory is measured.";
 
-impl Options {
-    fn read(arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        let mut options = BTreeMap::new();
-        let mut arguments = arguments;
-        while let Some(name) = arguments.next() {
-            let name = name.strip_prefix("--").ok_or(USAGE)?.to_owned();
-            options.insert(name, arguments.next().ok_or(USAGE)?);
-        }
-        Ok(Self(options))
-    }
-
-    fn take<T: std::str::FromStr>(&mut self, name: &str, usual: T) -> Result<T, Box<dyn Error>> {
-        match self.0.remove(name) {
-            Some(text) => text.parse().map_err(|_| format!("--{name} {text}?\n{USAGE}").into()),
-            None => Ok(usual),
-        }
-    }
-
-    fn end(self) -> Result<(), Box<dyn Error>> {
-        match self.0.keys().next() {
-            Some(name) => Err(format!("--{name}?\n{USAGE}").into()),
-            None => Ok(()),
-        }
-    }
-}
+/// What the large bench leaves to the size that it is compared with.
+const SMALL: Size = Size { presentities: 100, watchers: 100 };
 
 fn main() -> ExitCode {
     match run() {
@@ -69,7 +54,7 @@ fn main() -> ExitCode {
 fn run() -> Result<bool, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().ok_or(USAGE)?;
-    let options = Options::read(arguments)?;
+    let options = Options::read(arguments, USAGE)?;
     match what.as_str() {
         "bench" => bench(options),
         "soak" => soak(options),
@@ -77,41 +62,79 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
 }
 
-fn size(options: &mut Options, users: u32) -> Result<Size, Box<dyn Error>> {
-    let size =
-        Size { users: options.take("users", users)?, watchers: options.take("watchers", 20)? };
-    if size.watchers == 0 || size.watchers >= size.users {
-        return Err("there must be watchers, and more users than watchers".into());
-    }
-    Ok(size)
-}
-
 fn bench(mut options: Options) -> Result<bool, Box<dyn Error>> {
-    let plan = phase::Plan {
-        size: size(&mut options, 500)?,
-        rounds: options.take("rounds", 5)?,
+    let is_large = options.has("large");
+    let usual = if is_large { (5_000, 1, 1) } else { (100, 10, 5) };
+    let size = Size {
+        presentities: options.take("presentities", usual.0)?,
+        watchers: options.take("watchers", 100)?,
+    };
+    if size.presentities == 0 || size.watchers == 0 {
+        return Err("there must be presentities and watchers".into());
+    }
+    let plan = Plan {
+        size,
+        rounds: options.take("rounds", usual.1)?,
         window: options.take("window", 32)?,
         subscribe_window: options.take("subscribe-window", 256)?,
-        sockets: options.take("sockets", 4)?,
-        steady: (options.take("rate", 1_500)?, Duration::from_secs(5)),
+        sockets: options.take("sockets", size.users() as usize)?,
+        steady: (options.take("rate", 1_500)?, Duration::from_secs(10)),
+        phases: phases(&mut options)?,
+        settles: options.has("memory") || is_large,
+        hooks: hooks(&mut options)?,
+        wrap: options.text("wrap").unwrap_or_default(),
     };
-    let runs: u32 = options.take("runs", 3)?;
-    let only: String = options.take("only", String::new())?;
+    let runs: u32 = options.take("runs", usual.2)?;
+    let only = options.text("only");
     options.end()?;
     let mut kinds = Kind::all();
-    kinds.retain(|kind| only.is_empty() || only.split(',').any(|name| name == kind.name()));
-    let mut all = Vec::new();
+    kinds.retain(|kind| only.as_ref().is_none_or(|o| o.split(',').any(|n| n == kind.name())));
+    let mut plans = vec![plan];
+    if is_large {
+        let small = Plan { size: SMALL, rounds: 10, settles: false, ..plans[0].clone() };
+        plans.insert(0, Plan { sockets: SMALL.users() as usize, ..small });
+    }
+    let mut all: Vec<_> = plans.iter().map(|_| Vec::new()).collect();
     for run in 1..=runs {
-        for kind in &kinds {
-            eprintln!("run {run} of {runs}: {}", kind.name());
-            all.push((*kind, phase::run(*kind, &plan)?));
+        for (plan, runs_of_plan) in plans.iter().zip(&mut all) {
+            for kind in &kinds {
+                let subscriptions = plan.size.dialogs();
+                eprintln!("run {run} of {runs}: {} with {subscriptions}", kind.name());
+                runs_of_plan.push((*kind, phase::run(*kind, plan)?));
+            }
         }
     }
-    Ok(report::print(&all, &kinds, &plan) == 0)
+    let mut failed = 0;
+    for (plan, runs) in plans.iter().zip(&all) {
+        failed += report::print(runs, &kinds, plan);
+    }
+    goal::print(&plans, &all);
+    Ok(failed == 0)
+}
+
+fn phases(options: &mut Options) -> Result<Vec<Phase>, Box<dyn Error>> {
+    let Some(names) = options.text("phases") else { return Ok(Phase::ALL.to_vec()) };
+    names.split(',').map(Phase::named).collect()
+}
+
+fn hooks(options: &mut Options) -> Result<Vec<Hook>, Box<dyn Error>> {
+    let mut hooks = Vec::new();
+    for (name, is_after) in [("before", false), ("after", true)] {
+        let Some(text) = options.text(name) else { continue };
+        let (phase, command) = text.split_once('=').ok_or(USAGE)?;
+        hooks.push(Hook { phase: Phase::named(phase)?, is_after, command: command.to_owned() });
+    }
+    Ok(hooks)
 }
 
 fn soak(mut options: Options) -> Result<bool, Box<dyn Error>> {
-    let size = size(&mut options, 5_000)?;
+    let size = Size {
+        presentities: options.take("users", 5_000)?,
+        watchers: options.take("watchers", 20)?,
+    };
+    if size.watchers == 0 || size.presentities == 0 {
+        return Err("there must be users and watchers".into());
+    }
     let minutes: f64 = options.take("minutes", 10.0)?;
     let warm_up: f64 = options.take("warm-up", minutes / 5.0)?;
     let plan = soak::Plan {
@@ -122,7 +145,7 @@ fn soak(mut options: Options) -> Result<bool, Box<dyn Error>> {
         refreshes: options.take("refreshes", 30.0)?,
         renewals: options.take("renewals", 5.0)?,
         registrations: options.take("registrations", 5.0)?,
-        sockets: options.take("sockets", 4)?,
+        sockets: options.take("sockets", size.users() as usize)?,
     };
     options.end()?;
     soak::run(&plan)

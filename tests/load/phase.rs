@@ -1,15 +1,16 @@
 //! The phases of the bench, and what each costs the server.
 
 use std::error::Error;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, Operation, Size};
-use crate::server::{Kind, Memory, Server};
-use crate::socket::Sockets;
+use crate::network::Network;
+use crate::server::{Kind, Memory, Server, Setup};
 use crate::statistics::Statistics;
 
 /// How the bench is to run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Who and how many.
     pub size: Size,
@@ -19,16 +20,42 @@ pub struct Plan {
     pub window: usize,
     /// SUBSCRIBEs under way at once.
     pub subscribe_window: usize,
-    /// Sockets that the watchers share.
+    /// Sockets that the users share.
     pub sockets: usize,
     /// NOTIFYs a second of the open loop, and how long it lasts.
     pub steady: (u32, Duration),
+    /// What is run; the phases of one run build on each other.
+    pub phases: Vec<Phase>,
+    /// Whether to wait for the server's transactions to end before memory is measured.
+    pub settles: bool,
+    /// What to do around phases.
+    pub hooks: Vec<Hook>,
+    /// What to start the server under; nothing when empty.
+    pub wrap: String,
 }
+
+/// A command that is run around a phase.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Around which.
+    pub phase: Phase,
+    /// After it, or before.
+    pub is_after: bool,
+    /// For the shell.
+    pub command: String,
+}
+
+/// PUBLISHes of the first phase, over all presentities.
+const LEAST_PUBLISHES: u32 = 5_000;
+
+/// How long a server keeps the transactions of what it has answered over UDP (RFC 3261 §17.2.2,
+/// timer J), and some seconds to tidy up.
+const TRANSACTIONS: Duration = Duration::from_secs(36);
 
 /// The phases, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// First PUBLISH of everybody, nobody watching.
+    /// PUBLISHes of everybody, nobody watching.
     Publish,
     /// All subscriptions.
     Subscribe,
@@ -53,6 +80,12 @@ impl Phase {
         Self::Unsubscribe,
     ];
 
+    /// The phase of that name.
+    pub fn named(name: &str) -> Result<Self, Box<dyn Error>> {
+        let found = Self::ALL.into_iter().find(|phase| phase.names().0 == name);
+        found.ok_or_else(|| format!("there is no phase {name}").into())
+    }
+
     /// Its name, and what its numbers are counted by.
     pub const fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -75,8 +108,10 @@ pub struct Measured {
     pub time: Duration,
     /// Processor time of the server.
     pub cpu: Duration,
-    /// Memory of the server afterwards.
+    /// Memory of the server straight afterwards.
     pub memory: Memory,
+    /// The same when the transactions of the phase have ended, where that was waited for.
+    pub settled: Option<Memory>,
     /// What happened.
     pub statistics: Statistics,
 }
@@ -108,16 +143,16 @@ impl Measured {
     }
 }
 
-/// Runs all phases against a server of that kind.
+/// Runs the phases against a server of that kind.
 pub fn run(kind: Kind, plan: &Plan) -> Result<Vec<Measured>, Box<dyn Error>> {
-    let size = plan.size;
-    let server = Server::start(kind, size.users)?;
-    let sockets = Sockets::open(plan.sockets, server.address)?;
-    let mut driver = Driver::new(sockets, server.address, size);
+    let server = Server::start(kind, &Setup { wrap: plan.wrap.clone(), ..Setup::of(plan.size) })?;
+    let network = Network::open(plan.sockets, server.address)?;
+    let mut driver = Driver::new(network, server.address, plan.size);
     let mut all = Vec::new();
     // What starting costs is no part of the first phase.
     driver.settle(Duration::from_millis(300));
-    for phase in Phase::ALL {
+    for phase in Phase::ALL.into_iter().filter(|phase| plan.phases.contains(phase)) {
+        plan.run_hooks(phase, false, &server)?;
         let before = server.cpu()?;
         driver.statistics = Statistics::default();
         let time = drive(&mut driver, phase, plan);
@@ -125,17 +160,48 @@ pub fn run(kind: Kind, plan: &Plan) -> Result<Vec<Measured>, Box<dyn Error>> {
         driver.settle(Duration::from_millis(200));
         let cpu = server.cpu()?.saturating_sub(before);
         let statistics = std::mem::take(&mut driver.statistics);
-        all.push(Measured { phase, time, cpu, memory: server.memory(), statistics });
+        let memory = server.memory();
+        plan.run_hooks(phase, true, &server)?;
+        let settles = plan.settles && matches!(phase, Phase::Publish | Phase::Subscribe);
+        let settled = settles.then(|| {
+            driver.settle(TRANSACTIONS);
+            server.memory()
+        });
+        all.push(Measured { phase, time, cpu, memory, settled, statistics });
     }
     Ok(all)
 }
 
+impl Plan {
+    fn run_hooks(
+        &self,
+        phase: Phase,
+        is_after: bool,
+        server: &Server,
+    ) -> Result<(), Box<dyn Error>> {
+        for hook in self.hooks.iter().filter(|h| h.phase == phase && h.is_after == is_after) {
+            let mut command = Command::new("sh");
+            let pid = server.id().to_string();
+            let status = command.args(["-c", &hook.command]).env("PID", pid).status()?;
+            if !status.success() {
+                return Err(format!("{}: {status}", hook.command).into());
+            }
+        }
+        Ok(())
+    }
+}
+
 fn drive(driver: &mut Driver, phase: Phase, plan: &Plan) -> Duration {
-    let (users, dialogs) = (0..plan.size.users, dialogs(plan.size));
+    let (users, dialogs) = (0..plan.size.presentities, dialogs(plan.size));
     match phase {
-        Phase::Publish => driver.run(plan.window, users.map(Operation::Publish)),
+        Phase::Publish => {
+            // So often that it can be measured.
+            let rounds = (LEAST_PUBLISHES / users.end).max(1);
+            let all = (0..rounds).flat_map(|_| users.clone());
+            driver.run(plan.window, all.map(Operation::Publish))
+        }
         Phase::FanOut => {
-            let changes = (0..plan.rounds).flat_map(|_| 0..plan.size.users);
+            let changes = (0..plan.rounds).flat_map(|_| 0..plan.size.presentities);
             driver.run(plan.window, changes.map(Operation::Publish))
         }
         Phase::Steady => steady(driver, plan),
@@ -149,8 +215,9 @@ fn drive(driver: &mut Driver, phase: Phase, plan: &Plan) -> Duration {
 
 /// All dialogs, the first watcher of everybody before the second of anybody.
 pub fn dialogs(size: Size) -> impl Iterator<Item = u32> {
-    (0..size.watchers)
-        .flat_map(move |watcher| (0..size.users).map(move |user| user * size.watchers + watcher))
+    (0..size.watchers).flat_map(move |watcher| {
+        (0..size.presentities).map(move |user| user * size.watchers + watcher)
+    })
 }
 
 fn steady(driver: &mut Driver, plan: &Plan) -> Duration {
@@ -163,7 +230,7 @@ fn steady(driver: &mut Driver, plan: &Plan) -> Duration {
         let now = Instant::now();
         while due <= now {
             driver.start(Operation::Publish(user));
-            user = (user + 1) % plan.size.users;
+            user = (user + 1) % plan.size.presentities;
             due += interval;
         }
         driver.turn(due.saturating_duration_since(Instant::now()));

@@ -14,6 +14,7 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::driver::Size;
 use crate::message::{DOMAIN, user};
 
 /// Which server.
@@ -50,6 +51,33 @@ impl Kind {
     }
 }
 
+/// What a server is started for.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Users that there are.
+    pub users: u32,
+    /// Subscriptions that there will be.
+    pub subscriptions: u32,
+    /// What to start it under; nothing when empty.
+    pub wrap: String,
+}
+
+impl Setup {
+    /// For a load of that size.
+    pub fn of(size: Size) -> Self {
+        Self { users: size.users(), subscriptions: size.dialogs(), ..Self::default() }
+    }
+
+    /// The command that starts a program.
+    fn command(&self, program: &Path) -> Command {
+        let mut words = self.wrap.split_whitespace();
+        let Some(first) = words.next() else { return Command::new(program) };
+        let mut command = Command::new(first);
+        command.args(words).arg(program);
+        command
+    }
+}
+
 /// Memory of all its processes, in KiB.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
@@ -83,23 +111,23 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts a server for so many users and waits until it serves them.
-    pub fn start(kind: Kind, users: u32) -> Result<Self, Box<dyn Error>> {
+    /// Starts a server and waits until it serves its users.
+    pub fn start(kind: Kind, setup: &Setup) -> Result<Self, Box<dyn Error>> {
         let dir = tempfile::Builder::new().prefix("lamplight-load-").tempdir()?;
         match kind {
             Kind::Floor => {
-                let (child, line) = start(Command::new(beside("floor")?), dir.path())?;
+                let (child, line) = start(setup.command(&beside("floor")?), dir.path())?;
                 let address = word(&line, "udp:").parse();
                 Ok(Self { address: address?, child, _dir: dir })
             }
-            Kind::Kamailio => start_kamailio(dir),
+            Kind::Kamailio => start_kamailio(dir, setup),
             Kind::Lamplight => {
                 let config = settle_lamplight(dir.path())?;
-                let mut command = Command::new(beside("presenced")?);
+                let mut command = setup.command(&beside("presenced")?);
                 command.arg("--config").arg(config);
                 let (child, line) = start(command, dir.path())?;
                 let server = Self { address: word(&line, "udp:").parse()?, child, _dir: dir };
-                import(server._dir.path(), word(&line, "control:"), users)?;
+                import(server._dir.path(), word(&line, "control:"), setup.users)?;
                 Ok(server)
             }
         }
@@ -219,13 +247,15 @@ fn settle_lamplight(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Starts the peer and waits until it answers.
-fn start_kamailio(dir: TempDir) -> Result<Server, Box<dyn Error>> {
+fn start_kamailio(dir: TempDir, setup: &Setup) -> Result<Server, Box<dyn Error>> {
     // It cannot choose a port by itself, so it gets one that was free a moment before.
     let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     let config = dir.path().join("kamailio.cfg");
     fs::write(&config, include_str!("kamailio.cfg").replace("ADDRESS", &address.to_string()))?;
-    let mut command = Command::new(KAMAILIO);
-    command.args(["-DD", "-E", "-m", "1024", "-M", "32", "-f"]).arg(config).arg("-Y");
+    let mut command = setup.command(Path::new(KAMAILIO));
+    // Shared memory is taken from the system as it is used: too much costs nothing.
+    let megabytes = (1_024 + setup.subscriptions / 128).to_string();
+    command.args(["-DD", "-E", "-m", &megabytes, "-M", "64", "-f"]).arg(config).arg("-Y");
     command.arg(dir.path()).arg("-w").arg(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
     let log = fs::File::create(dir.path().join("errors"))?;
     let child = command.stderr(log).spawn()?;

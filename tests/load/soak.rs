@@ -4,9 +4,9 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, Operation, Size};
+use crate::network::Network;
 use crate::phase::dialogs;
-use crate::server::{Kind, Server};
-use crate::socket::Sockets;
+use crate::server::{Kind, Server, Setup};
 use crate::statistics::{Millis, Statistics};
 
 /// How the soak is to run.
@@ -64,13 +64,13 @@ impl Clockwork {
 /// Runs it; whether all went well.
 pub fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     let size = plan.size;
-    let server = Server::start(Kind::Lamplight, size.users)?;
+    let server = Server::start(Kind::Lamplight, &Setup::of(size))?;
     println!("presenced is process {} at {}", server.id(), server.address);
-    let sockets = Sockets::open(plan.sockets, server.address)?;
-    let mut driver = Driver::new(sockets, server.address, size);
+    let network = Network::open(plan.sockets, server.address)?;
+    let mut driver = Driver::new(network, server.address, size);
     for (name, time) in [
-        ("registered", driver.run(WINDOW, (0..size.users).map(Operation::Register))),
-        ("published", driver.run(WINDOW, (0..size.users).map(Operation::Publish))),
+        ("registered", driver.run(WINDOW, (0..size.presentities).map(Operation::Register))),
+        ("published", driver.run(WINDOW, (0..size.presentities).map(Operation::Publish))),
         ("subscribed", driver.run(WINDOW, dialogs(size).map(Operation::Subscribe))),
     ] {
         println!("{name} in {:.1} s", time.as_secs_f64());
@@ -80,10 +80,10 @@ pub fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
 
     let began = Instant::now();
     let cpu = server.cpu()?;
-    let mut changes = Clockwork::new(began, plan.changes, size.users);
+    let mut changes = Clockwork::new(began, plan.changes, size.presentities);
     let mut refreshes = Clockwork::new(began, plan.refreshes, size.dialogs());
     let mut renewals = Clockwork::new(began, plan.renewals, size.dialogs());
-    let mut registrations = Clockwork::new(began, plan.registrations, size.users);
+    let mut registrations = Clockwork::new(began, plan.registrations, size.presentities);
     let mut sample = began + SAMPLE;
     let mut samples = Vec::new();
     let mut total = Statistics::default();
