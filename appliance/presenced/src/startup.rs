@@ -263,6 +263,7 @@ fn spawn_store(
     events: mpsc::Sender<Input>,
 ) -> anyhow::Result<JoinHandle<bool>> {
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        store.stay_on_this_thread();
         let shared = std::cell::RefCell::new(&mut store);
         let disk = Disk {
             write: |batch: &Batch| {

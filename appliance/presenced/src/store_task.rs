@@ -14,7 +14,7 @@ use crate::server_task::Input;
 
 /// Commits begin at least this long apart, so that what arrives meanwhile shares one sync; the
 /// first after a pause begins at once.
-const GROUP_WITHIN: Duration = Duration::from_millis(5);
+const GROUP_WITHIN: Duration = Duration::from_millis(10);
 /// Pause before a failed write is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a snapshot is made while there are changes.
@@ -76,7 +76,10 @@ pub(crate) struct StoreQueue {
 #[derive(Debug)]
 struct Shared {
     pending: Mutex<Pending>,
-    wake: Condvar,
+    /// There is work for a thread that has none.
+    work: Condvar,
+    /// A pause is over before its time.
+    closing: Condvar,
     alarms: Alarms,
 }
 
@@ -89,6 +92,8 @@ struct Pending {
     through: SaveSequence,
     commits: Vec<Commit>,
     is_closing: bool,
+    /// The thread waits for work; else it will look by itself.
+    is_idle: bool,
     counters: StoreCounters,
 }
 
@@ -108,16 +113,15 @@ struct Commit {
 impl StoreQueue {
     /// An empty queue.
     pub(crate) fn new(alarms: Alarms) -> Self {
-        let shared = Shared { pending: Mutex::default(), wake: Condvar::new(), alarms };
-        Self { shared: Arc::new(shared) }
+        let (work, closing) = (Condvar::new(), Condvar::new());
+        Self { shared: Arc::new(Shared { pending: Mutex::default(), work, closing, alarms }) }
     }
 
     /// Queues soft state.
     pub(crate) fn save(&self, sequence: SaveSequence, changes: Vec<Change>) {
         let mut pending = self.shared.lock();
         let dropped = pending.add(sequence, changes, false);
-        drop(pending);
-        self.shared.wake.notify_one();
+        self.shared.wake(pending);
         if dropped > 0 {
             self.shared.alarms.raise(
                 AlarmKind::StoreBehind,
@@ -139,8 +143,7 @@ impl StoreQueue {
         if is_taken {
             pending.commits.push(Commit { ticket, sequence, keys });
         }
-        drop(pending);
-        self.shared.wake.notify_one();
+        self.shared.wake(pending);
         is_taken
     }
 
@@ -157,7 +160,8 @@ impl StoreQueue {
     /// Lets the thread write what waits, make a snapshot and end.
     pub(crate) fn close(&self) {
         self.shared.lock().is_closing = true;
-        self.shared.wake.notify_one();
+        self.shared.work.notify_one();
+        self.shared.closing.notify_one();
     }
 
     /// Writes what is queued until closed; false when something could not be written at the end.
@@ -324,20 +328,32 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the thread if it waits for work: in a pause between commits a wake for every change
+    /// would cost both sides more than the change.
+    fn wake(&self, mut pending: MutexGuard<'_, Pending>) {
+        let was_idle = std::mem::take(&mut pending.is_idle);
+        drop(pending);
+        if was_idle {
+            self.work.notify_one();
+        }
+    }
+
     /// Waits for changes, closing, or the time given; tells whether it is closing.
     fn wait_for_work(&self, until: Option<Instant>) -> bool {
         let mut pending = self.lock();
         while pending.is_empty() && !pending.is_closing {
+            pending.is_idle = true;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             pending = match left {
                 Some(Duration::ZERO) => break,
                 Some(left) => {
-                    let waited = self.wake.wait_timeout(pending, left);
+                    let waited = self.work.wait_timeout(pending, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner),
+                None => self.work.wait(pending).unwrap_or_else(PoisonError::into_inner),
             };
         }
+        pending.is_idle = false;
         pending.is_closing
     }
 
@@ -349,7 +365,7 @@ impl Shared {
             if left.is_zero() {
                 return;
             }
-            let waited = self.wake.wait_timeout(pending, left);
+            let waited = self.closing.wait_timeout(pending, left);
             pending = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -6,6 +6,8 @@
 //! - The background flusher aborts the process when it cannot write, so it is not started.
 //! - It repairs nothing: a leaf whose slot holds another leaf makes it spin without end.
 //!   [`Engine::open`] looks at every leaf before sled walks the tree.
+//! - A flush hands each dirty leaf to rayon's threads, which then spin for more; for the few
+//!   leaves of a group commit that costs more than it gains.
 //! - When it finds its metadata snapshot without a following log it removes that snapshot.
 //! - A leaf that is paged out and in again is the one weak spot its author names: the cache
 //!   has no bound, the data fit in memory by the limits of the appliance.
@@ -22,7 +24,11 @@ use sled::InlineArray;
 use crate::directory;
 use crate::restore::Damage;
 
-const LEAF_FANOUT: usize = 128;
+/// A flush writes whole leaves, so small ones make a lone change cheap; below this a leaf's own
+/// cost outweighs that.
+const LEAF_FANOUT: usize = 32;
+/// The quickest that compresses at all: higher levels set up far more memory for every leaf.
+const COMPRESSION_LEVEL: i32 = 1;
 const CACHE_BYTES: usize = 1 << 40;
 const MAX_CLOSING_FLUSHES: usize = 16;
 
@@ -82,6 +88,8 @@ impl From<EngineFailure> for EngineOpenFailure {
 /// One open sled database and its default tree.
 pub(crate) struct Engine {
     db: Option<Db>,
+    /// Makes its thread the only one of a pool, as long as it is there.
+    alone: Option<rayon::ThreadPool>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -110,9 +118,19 @@ impl Engine {
     fn open_unchecked(dir: &Path) -> Result<Self, EngineFailure> {
         let config = config(dir);
         match catch_unwind(AssertUnwindSafe(|| config.open::<LEAF_FANOUT>())) {
-            Ok(Ok(db)) => Ok(Self { db: Some(db) }),
+            Ok(Ok(db)) => Ok(Self { db: Some(db), alone: None }),
             Ok(Err(error)) => Err(EngineFailure::Io(error)),
             Err(panic) => Err(EngineFailure::Panicked(panic_text(&*panic))),
+        }
+    }
+
+    /// From here on flushes stay on the thread that calls this, which must not open an engine
+    /// any more: sled's recovery waits for another thread of its pool.
+    pub(crate) fn stay_on_this_thread(&mut self) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+        match pool.build() {
+            Ok(pool) => self.alone = Some(pool),
+            Err(error) => tracing::warn!(%error, "flushes are spread over several threads"),
         }
     }
 
@@ -186,7 +204,11 @@ impl Drop for Engine {
 }
 
 fn config(dir: &Path) -> sled::Config {
-    sled::Config::new().path(dir).flush_every_ms(None).cache_capacity_bytes(CACHE_BYTES)
+    sled::Config::new()
+        .path(dir)
+        .flush_every_ms(None)
+        .cache_capacity_bytes(CACHE_BYTES)
+        .zstd_compression_level(COMPRESSION_LEVEL)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> Box<str> {

@@ -251,6 +251,11 @@ impl Store {
         Ok((store, Opened { how, records, set_aside }))
     }
 
+    /// Keeps all further work on the calling thread, which waits for it anyway.
+    pub fn stay_on_this_thread(&mut self) {
+        self.contents.engine.stay_on_this_thread();
+    }
+
     /// Walks over all records in the order of their keys.
     ///
     /// # Errors

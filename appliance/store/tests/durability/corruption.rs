@@ -211,7 +211,7 @@ fn a_record_that_is_gone_or_changed_in_sound_files_is_noticed() {
     let scratch = tempfile::tempdir().unwrap();
     let good = scratch.path().join("good");
     store(&good);
-    let spoil: [fn(&sled::Db<128>, &[u8]); 2] = [
+    let spoil: [fn(&sled::Db<32>, &[u8]); 2] = [
         |db, key| assert!(db.remove(key).unwrap().is_some()),
         |db, key| assert!(db.insert(key, b"other").unwrap().is_some()),
     ];
@@ -219,7 +219,7 @@ fn a_record_that_is_gone_or_changed_in_sound_files_is_noticed() {
         let dir = tempfile::tempdir_in(scratch.path()).unwrap();
         copy(&good, dir.path());
         let config = sled::Config::new().path(dir.path().join("store/engine"));
-        let db: sled::Db<128> = config.flush_every_ms(None).open().unwrap();
+        let db: sled::Db<32> = config.flush_every_ms(None).open().unwrap();
         let (key, _) = db.range::<&[u8], _>(&b"p"[..]..).next().unwrap().unwrap();
         spoil(&db, &key);
         drop(db);
