@@ -1,14 +1,18 @@
 //! The generator itself: one thread that publishes, subscribes and answers for everybody.
 
+pub mod account;
+mod answer;
+mod request;
+mod timer;
+
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::message::{self, Notify, Start};
+use account::Accounts;
+
 use crate::network::Network;
 use crate::statistics::Statistics;
-use crate::text;
 
 /// RFC 3261 §17.1.1.1.
 const T1: Duration = Duration::from_millis(500);
@@ -77,6 +81,22 @@ impl Size {
     }
 }
 
+/// Some of the subscriptions are short, and nobody refreshes those.
+#[derive(Debug, Clone, Copy)]
+pub struct Brief {
+    /// One of so many.
+    pub every: u32,
+    /// Seconds that they last.
+    pub expires: u32,
+}
+
+impl Brief {
+    /// Whether that dialog is one.
+    pub const fn includes(self, dialog: u32) -> bool {
+        dialog.is_multiple_of(self.every)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Presentity {
     change: u32,
@@ -85,6 +105,7 @@ struct Presentity {
     watching: u32,
     unaware: u32,
     registrations: u32,
+    publications: u32,
     publish: u64,
     register: u64,
     is_answered: bool,
@@ -112,6 +133,7 @@ struct Transaction {
     is_free: bool,
     text: Vec<u8>,
     link: usize,
+    challenges: u8,
     sent: Instant,
     resend: Instant,
     interval: Duration,
@@ -134,8 +156,18 @@ pub struct Driver {
     document: Vec<u8>,
     buffer: Vec<u8>,
     answer: Vec<u8>,
+    /// How long an operation may take.
+    pub patience: Duration,
+    /// Digest, where the server asks for it.
+    pub accounts: Option<Accounts>,
+    /// Subscriptions that are short.
+    pub brief: Option<Brief>,
+    /// Short subscriptions that the server has ended, and when.
+    pub expired: Vec<(u32, Instant)>,
     /// Dialogs that have ended.
     pub ended: Vec<u32>,
+    /// Operations that came to their end, good or bad, in the last turn; a refresh as SUBSCRIBE.
+    pub finished: Vec<Operation>,
     /// What happened since it was taken last.
     pub statistics: Statistics,
 }
@@ -160,7 +192,12 @@ impl Driver {
             document: Vec::new(),
             buffer: vec![0; 65_535],
             answer: Vec::new(),
+            patience: PATIENCE,
+            accounts: None,
+            brief: None,
+            expired: Vec::new(),
             ended: Vec::new(),
+            finished: Vec::new(),
             statistics: Statistics::default(),
         }
     }
@@ -197,9 +234,22 @@ impl Driver {
         }
     }
 
+    /// Answers what comes for that long; whether there was a NOTIFY.
+    pub fn hears_within(&mut self, time: Duration) -> bool {
+        let before = self.statistics.notifies;
+        self.settle(time);
+        self.statistics.notifies != before
+    }
+
+    /// How many there are of what.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
     /// Takes what has arrived, waits at most `limit` for it, and sees to the timers.
     pub fn turn(&mut self, limit: Duration) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        self.finished.clear();
         for ready in 0..self.network.wait(limit) {
             let link = self.network.ready(ready);
             for _ in 0..BURST {
@@ -208,6 +258,9 @@ impl Driver {
             }
         }
         self.buffer = buffer;
+        for _ in 0..self.network.take_closed() {
+            self.statistics.fail("connection closed by the server");
+        }
         if Instant::now() >= self.timers {
             self.timers = Instant::now() + TIMERS;
             self.retransmit();
@@ -262,6 +315,7 @@ impl Driver {
                 self.statistics.superseded += u64::from(user.unaware);
                 user.publish = number;
                 user.change += 1;
+                user.publications = 1;
                 user.published = Some(now);
                 user.is_answered = false;
                 user.unaware = user.watching;
@@ -287,7 +341,7 @@ impl Driver {
                 }
             }
         }
-        self.ask(operation, now);
+        self.ask(operation, now, 0);
         true
     }
 
@@ -313,217 +367,8 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, operation: Operation, now: Instant) {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.transactions.push(Transaction {
-                operation,
-                serial: 0,
-                is_free: true,
-                text: Vec::with_capacity(1_500),
-                link: 0,
-                sent: now,
-                resend: now,
-                interval: T1,
-            });
-            (self.transactions.len() - 1) as u32
-        });
-        self.serial = self.serial.wrapping_add(1);
-        let serial = self.serial;
-        let mut text = std::mem::take(&mut self.transactions[slot as usize].text);
-        let link = self.write(operation, slot, serial, &mut text);
-        self.send(link, &text);
-        self.transactions[slot as usize] = Transaction {
-            operation,
-            serial,
-            is_free: false,
-            text,
-            link,
-            sent: now,
-            resend: now + T1,
-            interval: T1,
-        };
-    }
-
-    /// Writes a request; the link that it leaves by.
-    fn write(&mut self, operation: Operation, slot: u32, serial: u32, text: &mut Vec<u8>) -> usize {
-        let server = self.server;
-        let (from, to) = match operation {
-            Operation::Register(user) | Operation::Publish(user) => (user, user),
-            Operation::Subscribe(d) | Operation::Refresh(d) | Operation::Unsubscribe(d) => {
-                self.size.ends(d)
-            }
-        };
-        let link = from as usize % self.network.count();
-        let local = self.network.local(link);
-        let start = Start {
-            method: "",
-            user: None,
-            server,
-            local,
-            slot,
-            serial,
-            from,
-            from_tag: "g",
-            to,
-            to_tag: "",
-            call: "",
-            cseq: 1,
-        };
-        match operation {
-            Operation::Register(user) => {
-                let cseq = self.presentities[user as usize].registrations;
-                let call = format!("r{user:08x}@{local}");
-                let start = Start { method: "REGISTER", call: &call, cseq, ..start };
-                message::begin(text, &start);
-                let contact = format!("<sip:u{user:06}@{local}>");
-                write!(text, "Contact: {contact}\r\nExpires: {EXPIRES}\r\n")
-                    .expect("memory takes it");
-                message::end(text);
-            }
-            Operation::Publish(user) => {
-                let presentity = &self.presentities[user as usize];
-                let change = presentity.change;
-                let call = format!("p{user:08x}{change:08x}@{local}");
-                let start = Start { method: "PUBLISH", user: Some(user), call: &call, ..start };
-                message::begin(text, &start);
-                write!(text, "Event: presence\r\nExpires: {EXPIRES}\r\n").expect("memory takes it");
-                if !presentity.entity_tag.is_empty() {
-                    write!(text, "SIP-If-Match: {}\r\n", presentity.entity_tag)
-                        .expect("memory takes it");
-                }
-                message::end_with_document(text, &mut self.document, user, change);
-            }
-            Operation::Subscribe(index)
-            | Operation::Refresh(index)
-            | Operation::Unsubscribe(index) => {
-                let dialog = &self.dialogs[index as usize];
-                let call = format!("d{index:08x}.{}@{local}", dialog.generation);
-                let is_first = matches!(operation, Operation::Subscribe(_));
-                let start = Start {
-                    method: "SUBSCRIBE",
-                    user: is_first.then_some(to),
-                    from_tag: &format!("d{index:x}.{}", dialog.generation),
-                    to_tag: &dialog.tag,
-                    call: &call,
-                    cseq: dialog.cseq,
-                    ..start
-                };
-                message::begin(text, &start);
-                let expires = if dialog.is_last { 0 } else { EXPIRES };
-                write!(
-                    text,
-                    "Contact: <sip:d{index:08x}@{local}>\r\nEvent: presence\r\n\
-                     Accept: application/pidf+xml\r\nExpires: {expires}\r\n"
-                )
-                .expect("memory takes it");
-                message::end(text);
-            }
-        }
-        link
-    }
-
-    fn send(&mut self, link: usize, bytes: &[u8]) {
-        self.statistics.datagrams += 1;
-        if !self.network.send(link, bytes) {
-            self.statistics.fail("not sent");
-        }
-    }
-
-    fn receive(&mut self, link: usize, bytes: &[u8]) {
-        self.statistics.datagrams += 1;
-        if bytes.first() == Some(&b'S') {
-            if let Some(response) = message::response(bytes) {
-                self.answered(response, bytes);
-            } else {
-                self.statistics.fail("foreign response");
-            }
-            return;
-        }
-        let mut answer = std::mem::take(&mut self.answer);
-        if let Some(notify) = message::answer_notify(bytes, &mut answer) {
-            self.send(link, &answer);
-            self.notified(notify);
-        } else {
-            self.statistics.fail("foreign request");
-        }
-        self.answer = answer;
-    }
-
-    fn answered(&mut self, response: message::Response, bytes: &[u8]) {
-        let Some(transaction) = self.transactions.get_mut(response.slot as usize) else { return };
-        if transaction.is_free || transaction.serial != response.serial || response.status < 200 {
-            return;
-        }
-        transaction.is_free = true;
-        self.free.push(response.slot);
-        let (operation, sent) = (transaction.operation, transaction.sent);
-        if response.status >= 300 {
-            self.statistics.fail(format!("{} {}", operation.name(), response.status));
-            self.give_up(operation);
-            return;
-        }
-        match operation {
-            Operation::Register(user) => {
-                self.presentities[user as usize].register = 0;
-                self.complete(sent.elapsed());
-            }
-            Operation::Publish(user) => {
-                let presentity = &mut self.presentities[user as usize];
-                presentity.is_answered = true;
-                if let Some(tag) = text::header(bytes, "SIP-ETag:") {
-                    tag.clone_into(&mut presentity.entity_tag);
-                }
-                self.see_published(user as usize);
-            }
-            Operation::Subscribe(index)
-            | Operation::Refresh(index)
-            | Operation::Unsubscribe(index) => {
-                let dialog = &mut self.dialogs[index as usize];
-                dialog.is_answered = true;
-                if dialog.tag.is_empty()
-                    && let Some(tag) = text::header(bytes, "To:").and_then(text::tag)
-                {
-                    tag.clone_into(&mut dialog.tag);
-                }
-                self.see_subscribed(index);
-            }
-        }
-    }
-
-    fn notified(&mut self, notify: Notify) {
-        let Some(dialog) = self.dialogs.get_mut(notify.dialog as usize) else {
-            self.statistics.fail("NOTIFY for nobody");
-            return;
-        };
-        if notify.cseq <= dialog.notified {
-            self.statistics.retransmissions.1 += 1;
-            return;
-        }
-        self.statistics.notifies += 1;
-        self.statistics.overtaken += u64::from(dialog.tag.is_empty());
-        dialog.notified = notify.cseq;
-        let user = (notify.dialog / self.size.watchers) as usize;
-        if let Some(change) = notify.change
-            && change > dialog.change
-        {
-            dialog.change = change;
-            let presentity = &mut self.presentities[user];
-            if dialog.is_on && change == presentity.change {
-                presentity.unaware = presentity.unaware.saturating_sub(1);
-                if let Some(published) = presentity.published {
-                    self.statistics.latencies.note(published.elapsed());
-                }
-                self.see_published(user);
-            }
-        }
-        let dialog = &mut self.dialogs[notify.dialog as usize];
-        if dialog.operation != 0 && notify.is_last == dialog.is_last {
-            dialog.is_notified = true;
-            self.see_subscribed(notify.dialog);
-        } else if notify.is_last && dialog.is_on {
-            self.statistics.fail("subscription ended by the server");
-            self.watch(notify.dialog, false);
-        }
+    fn is_brief(&self, dialog: u32) -> bool {
+        self.brief.is_some_and(|brief| brief.includes(dialog))
     }
 
     fn see_published(&mut self, user: usize) {
@@ -534,8 +379,9 @@ impl Driver {
                 // The latency that counts was noted with each NOTIFY.
                 self.open -= 1;
                 self.statistics.done += 1;
+                self.finished.push(Operation::Publish(user as u32));
             } else if let Some(published) = presentity.published {
-                self.complete(published.elapsed());
+                self.complete(Operation::Publish(user as u32), published.elapsed());
             }
         }
     }
@@ -547,15 +393,18 @@ impl Driver {
         }
         dialog.operation = 0;
         let (is_last, began) = (dialog.is_last, dialog.began);
+        let mut operation = Operation::Subscribe(index);
         if is_last {
             self.ended.push(index);
+            operation = Operation::Unsubscribe(index);
         } else {
             self.watch(index, true);
         }
-        self.complete(began.map_or(Duration::ZERO, |began| began.elapsed()));
+        self.complete(operation, began.map_or(Duration::ZERO, |began| began.elapsed()));
     }
 
-    fn complete(&mut self, latency: Duration) {
+    fn complete(&mut self, operation: Operation, latency: Duration) {
+        self.finished.push(operation);
         self.open -= 1;
         self.statistics.done += 1;
         self.statistics.latencies.note(latency);
@@ -582,52 +431,9 @@ impl Driver {
                 number
             }
         };
-        self.open -= usize::from(number != 0);
-    }
-
-    fn retransmit(&mut self) {
-        let now = Instant::now();
-        for slot in 0..self.transactions.len() {
-            let transaction = &mut self.transactions[slot];
-            if transaction.is_free || now < transaction.resend {
-                continue;
-            }
-            if now - transaction.sent > PATIENCE {
-                transaction.is_free = true;
-                self.free.push(slot as u32);
-                continue;
-            }
-            transaction.interval = T2.min(transaction.interval * 2);
-            transaction.resend = now + transaction.interval;
-            self.statistics.retransmissions.0 += 1;
-            self.statistics.datagrams += 1;
-            self.network.send(transaction.link, &transaction.text);
+        if number != 0 {
+            self.open -= 1;
+            self.finished.push(operation);
         }
-        while let Some((number, operation, began)) = self.started.front().copied() {
-            let is_over = self.under_way(operation) != number;
-            if !is_over && now - began <= PATIENCE {
-                break;
-            }
-            self.started.pop_front();
-            if !is_over {
-                self.statistics.fail(self.complaint(operation));
-                self.give_up(operation);
-            }
-        }
-    }
-
-    fn complaint(&self, operation: Operation) -> String {
-        let is_answered = match operation {
-            Operation::Register(_) => false,
-            Operation::Publish(user) => self.presentities[user as usize].is_answered,
-            Operation::Subscribe(index)
-            | Operation::Refresh(index)
-            | Operation::Unsubscribe(index) => self.dialogs[index as usize].is_answered,
-        };
-        format!(
-            "{} {}",
-            operation.name(),
-            if is_answered { "without NOTIFY" } else { "unanswered" }
-        )
     }
 }

@@ -1,5 +1,6 @@
 //! Measures servers under the load of presence: `load bench` compares Lamplight with the floor of
-//! kernel UDP and with Kamailio, `load soak` keeps a full node busy and watches its memory.
+//! kernel UDP and with Kamailio, `load soak` keeps a full node busy and watches its memory,
+//! `load storm` has all its users sign in at once, `load restart` stops it when it is full.
 
 mod driver;
 mod goal;
@@ -8,29 +9,39 @@ mod network;
 mod options;
 mod phase;
 mod report;
+mod restart;
 mod server;
 mod soak;
 mod statistics;
+mod storm;
 mod text;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use driver::Size;
+use network::Transport;
 use options::Options;
 use phase::{Hook, Phase, Plan};
-use server::Kind;
+use server::{Kind, Setup};
 
 const USAGE: &str = "\
 usage: load bench [--presentities 100] [--watchers 100] [--rounds 10] [--runs 5] [--window 32]
                   [--subscribe-window 256] [--sockets ONE-A-USER] [--rate NOTIFYS-A-SECOND]
+                  [--transport udp|tcp|tls] [--connections ONE-A-USER]
                   [--only SERVER,…] [--phases PHASE,…] [--memory] [--wrap COMMAND]
+                  [--peer-allocator fm|tlsf|qm]
                   [--before PHASE=COMMAND] [--after PHASE=COMMAND]
        load bench --large   5,000 x 100 beside 100 x 100, one run, with memory
        load soak  [--users 5000] [--watchers 20] [--minutes 10] [--warm-up MINUTES]
                   [--changes 75] [--refreshes 30] [--renewals 5] [--registrations 5]
                   [--sockets ONE-A-USER]      (rates a second)
+       load storm [--users 5000] [--contacts 100] [--seconds 30] [--at-once 4]
+                  [--transport udp|tcp|tls] [--algorithm MD5|SHA-256]
+       load restart [--presentities 5000] [--watchers 100] [--signal TERM|KILL] [--brief 60]
 
 Servers are floor, lamplight, kamailio; phases publish, subscribe, fan-out, steady, refresh and
 unsubscribe. --wrap starts the servers under a command, a profiler for instance. --before and
@@ -58,6 +69,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
     match what.as_str() {
         "bench" => bench(options),
         "soak" => soak(options),
+        "storm" => storm(options),
+        "restart" => restart(options),
         _ => Err(USAGE.into()),
     }
 }
@@ -72,27 +85,42 @@ fn bench(mut options: Options) -> Result<bool, Box<dyn Error>> {
     if size.presentities == 0 || size.watchers == 0 {
         return Err("there must be presentities and watchers".into());
     }
+    let transport = options.take("transport", Transport::Udp)?;
     let plan = Plan {
         size,
         rounds: options.take("rounds", usual.1)?,
         window: options.take("window", 32)?,
         subscribe_window: options.take("subscribe-window", 256)?,
-        sockets: options.take("sockets", size.users() as usize)?,
+        transport,
+        sockets: match options.text("connections") {
+            Some(count) => count.parse()?,
+            None => options.take("sockets", size.users() as usize)?,
+        },
         steady: (options.take("rate", 1_500)?, Duration::from_secs(10)),
         phases: phases(&mut options)?,
         settles: options.has("memory") || is_large,
         hooks: hooks(&mut options)?,
-        wrap: options.text("wrap").unwrap_or_default(),
+        setup: Setup {
+            wrap: options.text("wrap").unwrap_or_default(),
+            peer_allocator: options.take("peer-allocator", "fm".to_owned())?,
+            ..Setup::of(size)
+        },
     };
     let runs: u32 = options.take("runs", usual.2)?;
     let only = options.text("only");
     options.end()?;
     let mut kinds = Kind::all();
+    // The others are measured over UDP only.
+    kinds.retain(|kind| transport == Transport::Udp || *kind == Kind::Lamplight);
     kinds.retain(|kind| only.as_ref().is_none_or(|o| o.split(',').any(|n| n == kind.name())));
     let mut plans = vec![plan];
     if is_large {
-        let small = Plan { size: SMALL, rounds: 10, settles: false, ..plans[0].clone() };
-        plans.insert(0, Plan { sockets: SMALL.users() as usize, ..small });
+        let sockets = SMALL.users() as usize;
+        let setup = Setup { users: SMALL.users(), ..plans[0].setup.clone() };
+        let setup = Setup { subscriptions: SMALL.dialogs(), ..setup };
+        let rest = plans[0].clone();
+        let small = Plan { size: SMALL, rounds: 10, settles: false, sockets, setup, ..rest };
+        plans.insert(0, small);
     }
     let mut all: Vec<_> = plans.iter().map(|_| Vec::new()).collect();
     for run in 1..=runs {
@@ -149,4 +177,45 @@ fn soak(mut options: Options) -> Result<bool, Box<dyn Error>> {
     };
     options.end()?;
     soak::run(&plan)
+}
+
+fn storm(mut options: Options) -> Result<bool, Box<dyn Error>> {
+    let size = Size {
+        presentities: options.take("users", 5_000)?,
+        watchers: options.take("contacts", 100)?,
+    };
+    if size.watchers == 0 || size.presentities <= size.watchers {
+        return Err("there must be contacts, and more users than contacts".into());
+    }
+    let plan = storm::Plan {
+        size,
+        opening: Duration::from_secs_f64(options.take("seconds", 30.0)?),
+        at_once: options.take("at-once", 4)?,
+        transport: options.take("transport", Transport::Udp)?,
+        algorithm: options.text("algorithm"),
+    };
+    options.end()?;
+    storm::run(&plan)
+}
+
+fn restart(mut options: Options) -> Result<bool, Box<dyn Error>> {
+    let size = Size {
+        presentities: options.take("presentities", 5_000)?,
+        watchers: options.take("watchers", 100)?,
+    };
+    if size.presentities == 0 || size.watchers == 0 {
+        return Err("there must be presentities and watchers".into());
+    }
+    let plan = restart::Plan {
+        size,
+        signals: match options.text("signal").as_deref() {
+            None => vec![Signal::SIGTERM, Signal::SIGKILL],
+            Some("TERM") => vec![Signal::SIGTERM],
+            Some("KILL") => vec![Signal::SIGKILL],
+            Some(_) => return Err(USAGE.into()),
+        },
+        brief: options.take("brief", 60)?,
+    };
+    options.end()?;
+    restart::run(&plan)
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use memchr::{memchr, memmem};
 
+use crate::network::Transport;
 use crate::text::decimal;
 
 /// The domain of all users.
@@ -25,6 +26,7 @@ pub struct Start<'a> {
     pub user: Option<u32>,
     pub server: SocketAddr,
     pub local: SocketAddr,
+    pub transport: Transport,
     pub slot: u32,
     pub serial: u32,
     pub from: u32,
@@ -40,10 +42,33 @@ pub fn user(index: u32) -> String {
     format!("u{index:06}")
 }
 
+/// A request that asks a server only whether it is there.
+pub fn options(server: SocketAddr, local: SocketAddr, number: u32) -> String {
+    format!(
+        "OPTIONS sip:{server} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready{number}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:load@{DOMAIN}>;tag=o\r\nTo: <sip:{server}>\r\n\
+         Call-ID: ready@{local}\r\nCSeq: {number} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
 /// Writes a request up to CSeq.
 pub fn begin(text: &mut Vec<u8>, start: &Start<'_>) {
-    let Start { method, server, local, slot, serial, from, from_tag, to, call, cseq, .. } = *start;
+    let Start {
+        method,
+        server,
+        local,
+        transport,
+        slot,
+        serial,
+        from,
+        from_tag,
+        to,
+        call,
+        cseq,
+        ..
+    } = *start;
     text.clear();
+    let via = transport.token();
     let written = match start.user {
         Some(user) => write!(text, "{method} sip:u{user:06}@{DOMAIN} SIP/2.0\r\n"),
         None if method == "REGISTER" => write!(text, "{method} sip:{DOMAIN} SIP/2.0\r\n"),
@@ -52,7 +77,7 @@ pub fn begin(text: &mut Vec<u8>, start: &Start<'_>) {
     written.expect("memory takes it");
     write!(
         text,
-        "Via: SIP/2.0/UDP {local};branch=z9hG4bKload{slot:08x}{serial:08x};rport\r\n\
+        "Via: SIP/2.0/{via} {local};branch=z9hG4bKload{slot:08x}{serial:08x};rport\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:u{from:06}@{DOMAIN}>;tag={from_tag}\r\n\
          To: <sip:u{to:06}@{DOMAIN}>"
@@ -211,6 +236,7 @@ mod tests {
             user: Some(7),
             server: address,
             local: address,
+            transport: Transport::Udp,
             slot: 0xabc,
             serial: 0xf,
             from: 7,

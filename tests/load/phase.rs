@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, Operation, Size};
-use crate::network::Network;
+use crate::network::{Network, Transport};
 use crate::server::{Kind, Memory, Server, Setup};
 use crate::statistics::Statistics;
 
@@ -20,7 +20,9 @@ pub struct Plan {
     pub window: usize,
     /// SUBSCRIBEs under way at once.
     pub subscribe_window: usize,
-    /// Sockets that the users share.
+    /// How SIP is carried.
+    pub transport: Transport,
+    /// Sockets or connections that the users share.
     pub sockets: usize,
     /// NOTIFYs a second of the open loop, and how long it lasts.
     pub steady: (u32, Duration),
@@ -30,8 +32,8 @@ pub struct Plan {
     pub settles: bool,
     /// What to do around phases.
     pub hooks: Vec<Hook>,
-    /// What to start the server under; nothing when empty.
-    pub wrap: String,
+    /// How the servers are started.
+    pub setup: Setup,
 }
 
 /// A command that is run around a phase.
@@ -145,9 +147,9 @@ impl Measured {
 
 /// Runs the phases against a server of that kind.
 pub fn run(kind: Kind, plan: &Plan) -> Result<Vec<Measured>, Box<dyn Error>> {
-    let server = Server::start(kind, &Setup { wrap: plan.wrap.clone(), ..Setup::of(plan.size) })?;
-    let network = Network::open(plan.sockets, server.address)?;
-    let mut driver = Driver::new(network, server.address, plan.size);
+    let server = Server::start(kind, &plan.setup)?;
+    let network = Network::open(plan.transport, plan.sockets, server.address(plan.transport)?)?;
+    let mut driver = Driver::new(network, server.address(plan.transport)?, plan.size);
     let mut all = Vec::new();
     // What starting costs is no part of the first phase.
     driver.settle(Duration::from_millis(300));

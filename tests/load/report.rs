@@ -39,14 +39,15 @@ pub fn quantile(measured: &mut [Measured], per_mille: usize) -> Option<Duration>
 pub fn print(runs: &Runs, kinds: &[Kind], plan: &Plan) -> u64 {
     let size = plan.size;
     println!(
-        "\n{} presentities x {} watchers = {} subscriptions over UDP on loopback, {} sockets; every \
+        "\n{} presentities x {} watchers = {} subscriptions over {} on loopback, {} sockets; every \
          presentity\nchanges {} times; window {} PUBLISHes or {} SUBSCRIBEs; medians of {} runs. CPU \
          is the server's, all\nprocesses and threads, microseconds. A NOTIFY's cost includes its \
-         answer and its share of the PUBLISH; a\nSUBSCRIBE's its NOTIFY. A message is a datagram, \
-         in or out.\n",
+         answer and its share of the PUBLISH; a\nSUBSCRIBE's its NOTIFY. A message is one in or \
+         out.\n",
         size.presentities,
         size.watchers,
         size.dialogs(),
+        plan.transport.token(),
         plan.sockets,
         plan.rounds,
         plan.window,

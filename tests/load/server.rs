@@ -1,13 +1,16 @@
-//! The servers under load: how each starts, where it listens, and which processes it is.
+//! The servers under load: how each starts and stops, where it listens, and what it uses.
 
+mod kamailio;
+mod lamplight;
+
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
@@ -15,7 +18,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::driver::Size;
-use crate::message::{DOMAIN, user};
+use crate::network::Transport;
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +31,11 @@ pub enum Kind {
     Kamailio,
 }
 
-/// The peer's program, as Debian installs it.
-const KAMAILIO: &str = "/usr/sbin/kamailio";
-
 impl Kind {
     /// All that can run here.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::Floor, Self::Lamplight];
-        if Path::new(KAMAILIO).exists() {
+        if kamailio::is_installed() {
             all.push(Self::Kamailio);
         }
         all
@@ -52,12 +52,18 @@ impl Kind {
 }
 
 /// What a server is started for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Setup {
     /// Users that there are.
     pub users: u32,
     /// Subscriptions that there will be.
     pub subscriptions: u32,
+    /// Whether it asks for digest; otherwise it trusts this machine.
+    pub asks: bool,
+    /// The digest algorithms that it offers, as in its settings; its own choice when empty.
+    pub digest: String,
+    /// What Kamailio allocates with: fm, tlsf, or qm as Debian has it.
+    pub peer_allocator: String,
     /// What to start it under; nothing when empty.
     pub wrap: String,
 }
@@ -65,7 +71,14 @@ pub struct Setup {
 impl Setup {
     /// For a load of that size.
     pub fn of(size: Size) -> Self {
-        Self { users: size.users(), subscriptions: size.dialogs(), ..Self::default() }
+        Self {
+            users: size.users(),
+            subscriptions: size.dialogs(),
+            asks: false,
+            digest: String::new(),
+            peer_allocator: "fm".to_owned(),
+            wrap: String::new(),
+        }
     }
 
     /// The command that starts a program.
@@ -89,24 +102,18 @@ pub struct Memory {
 
 /// A running server.
 pub struct Server {
-    /// Where it takes SIP over UDP.
-    pub address: SocketAddr,
+    setup: Setup,
+    addresses: BTreeMap<String, SocketAddr>,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
+    /// How long the users took to be imported.
+    pub imported: Duration,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = kill(self.pid(), Signal::SIGTERM);
-        for _ in 0..100 {
-            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.stop(Signal::SIGTERM);
     }
 }
 
@@ -115,22 +122,53 @@ impl Server {
     pub fn start(kind: Kind, setup: &Setup) -> Result<Self, Box<dyn Error>> {
         let dir = tempfile::Builder::new().prefix("lamplight-load-").tempdir()?;
         match kind {
-            Kind::Floor => {
-                let (child, line) = start(setup.command(&beside("floor")?), dir.path())?;
-                let address = word(&line, "udp:").parse();
-                Ok(Self { address: address?, child, _dir: dir })
-            }
-            Kind::Kamailio => start_kamailio(dir, setup),
-            Kind::Lamplight => {
-                let config = settle_lamplight(dir.path())?;
-                let mut command = setup.command(&beside("presenced")?);
-                command.arg("--config").arg(config);
-                let (child, line) = start(command, dir.path())?;
-                let server = Self { address: word(&line, "udp:").parse()?, child, _dir: dir };
-                import(server._dir.path(), word(&line, "control:"), setup.users)?;
-                Ok(server)
-            }
+            Kind::Floor => Self::start_program(setup, beside("floor")?, &[], dir),
+            Kind::Kamailio => kamailio::start(dir, setup),
+            Kind::Lamplight => lamplight::start(dir, setup),
         }
+    }
+
+    /// Starts a program that says where it listens.
+    pub fn start_program(
+        setup: &Setup,
+        program: PathBuf,
+        arguments: &[&str],
+        dir: TempDir,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut command = setup.command(&program);
+        command.args(arguments);
+        let (child, line) = start(command, dir.path())?;
+        Ok(Self::new(setup, child, addresses(&line), dir))
+    }
+
+    fn new(
+        setup: &Setup,
+        child: Child,
+        addresses: BTreeMap<String, SocketAddr>,
+        dir: TempDir,
+    ) -> Self {
+        Self { setup: setup.clone(), addresses, child, dir, imported: Duration::ZERO }
+    }
+
+    /// Where it takes SIP over that transport.
+    pub fn address(&self, transport: Transport) -> Result<SocketAddr, Box<dyn Error>> {
+        let found = self.addresses.get(transport.name()).copied();
+        found.ok_or_else(|| format!("the server does not listen on {}", transport.name()).into())
+    }
+
+    /// Ends it; how long that took.
+    pub fn stop(&mut self, signal: Signal) -> Result<Duration, Box<dyn Error>> {
+        let began = Instant::now();
+        let _ = kill(self.pid(), signal);
+        for _ in 0..3_000 {
+            if self.child.try_wait()?.is_some() {
+                return Ok(began.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        Err("the server did not end within 30 s".into())
     }
 
     fn pid(&self) -> Pid {
@@ -219,84 +257,8 @@ fn start(mut command: Command, dir: &Path) -> Result<(Child, String), Box<dyn Er
     Ok((child, line))
 }
 
-/// What follows a prefix in a ready line.
-fn word<'a>(line: &'a str, prefix: &str) -> &'a str {
-    line.split_whitespace().find_map(|word| word.strip_prefix(prefix)).unwrap_or_default()
-}
-
-/// Writes the settings of a node on the largest machine.
-fn settle_lamplight(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let dmi = dir.join("dmi");
-    fs::create_dir(&dmi)?;
-    fs::write(dmi.join("sys_vendor"), "Cisco Systems, Inc.\n")?;
-    fs::write(dmi.join("product_name"), "MCS-7845-H2\n")?;
-    let config = dir.join("presenced.toml");
-    fs::write(
-        &config,
-        format!(
-            "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\
-             [sip]\nlisten = [\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"]\n\
-             trusted = [\"127.0.0.1/32\"]\n\
-             [http]\nlisten = \"127.0.0.1:0\"\n[control]\nsocket = {:?}\n\
-             [platform]\ndmi_dir = {dmi:?}\n",
-            dir.join("data"),
-            dir.join("control.sock"),
-        ),
-    )?;
-    Ok(config)
-}
-
-/// Starts the peer and waits until it answers.
-fn start_kamailio(dir: TempDir, setup: &Setup) -> Result<Server, Box<dyn Error>> {
-    // It cannot choose a port by itself, so it gets one that was free a moment before.
-    let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-    let config = dir.path().join("kamailio.cfg");
-    fs::write(&config, include_str!("kamailio.cfg").replace("ADDRESS", &address.to_string()))?;
-    let mut command = setup.command(Path::new(KAMAILIO));
-    // Shared memory is taken from the system as it is used: too much costs nothing.
-    let megabytes = (1_024 + setup.subscriptions / 128).to_string();
-    command.args(["-DD", "-E", "-m", &megabytes, "-M", "64", "-f"]).arg(config).arg("-Y");
-    command.arg(dir.path()).arg("-w").arg(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
-    let log = fs::File::create(dir.path().join("errors"))?;
-    let child = command.stderr(log).spawn()?;
-    let mut server = Server { address, child, _dir: dir };
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.connect(address)?;
-    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
-    let local = socket.local_addr()?;
-    let text = format!(
-        "OPTIONS sip:{address} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:load@{DOMAIN}>;tag=o\r\nTo: <sip:{address}>\r\n\
-         Call-ID: ready@{local}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-    );
-    for _ in 0..100 {
-        // While nobody listens sending fails, or receiving does at once.
-        let is_sent = socket.send(text.as_bytes()).is_ok();
-        if is_sent && socket.recv(&mut [0; 2_048]).is_ok() {
-            return Ok(server);
-        }
-        if server.child.try_wait()?.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let errors = fs::read_to_string(server._dir.path().join("errors")).unwrap_or_default();
-    Err(format!("Kamailio did not become ready: {errors}").into())
-}
-
-fn import(dir: &Path, control: &str, users: u32) -> Result<(), Box<dyn Error>> {
-    let mut csv = "id,display-name\n".to_owned();
-    for index in 0..users {
-        writeln!(csv, "{},User {index}", user(index))?;
-    }
-    let path = dir.join("users.csv");
-    fs::write(&path, csv)?;
-    let mut command = Command::new(beside("appliance")?);
-    let output = command.args(["--socket", control, "user", "import"]).arg(path).output()?;
-    if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the users were not imported: {told}{errors}").into());
-    }
-    Ok(())
+/// The addresses in a ready line, by transport.
+fn addresses(line: &str) -> BTreeMap<String, SocketAddr> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once(':'));
+    pairs.filter_map(|(name, address)| Some((name.to_owned(), address.parse().ok()?))).collect()
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, Operation, Size};
-use crate::network::Network;
+use crate::network::{Network, Transport};
 use crate::phase::dialogs;
 use crate::server::{Kind, Server, Setup};
 use crate::statistics::{Millis, Statistics};
@@ -65,9 +65,10 @@ impl Clockwork {
 pub fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     let size = plan.size;
     let server = Server::start(Kind::Lamplight, &Setup::of(size))?;
-    println!("presenced is process {} at {}", server.id(), server.address);
-    let network = Network::open(plan.sockets, server.address)?;
-    let mut driver = Driver::new(network, server.address, size);
+    let address = server.address(Transport::Udp)?;
+    println!("presenced is process {} at {address}", server.id());
+    let network = Network::open(Transport::Udp, plan.sockets, address)?;
+    let mut driver = Driver::new(network, address, size);
     for (name, time) in [
         ("registered", driver.run(WINDOW, (0..size.presentities).map(Operation::Register))),
         ("published", driver.run(WINDOW, (0..size.presentities).map(Operation::Publish))),

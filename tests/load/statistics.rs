@@ -17,6 +17,8 @@ pub struct Statistics {
     pub retransmissions: (u64, u64),
     /// Changes that a watcher never heard of, because a later one came first.
     pub superseded: u64,
+    /// Challenges of digest.
+    pub challenges: u64,
     /// First NOTIFYs that came before the answer to their SUBSCRIBE.
     pub overtaken: u64,
     /// What went wrong, by kind.
@@ -39,6 +41,7 @@ impl Statistics {
         self.retransmissions.0 += later.retransmissions.0;
         self.retransmissions.1 += later.retransmissions.1;
         self.superseded += later.superseded;
+        self.challenges += later.challenges;
         self.overtaken += later.overtaken;
         for (what, count) in later.failures {
             *self.failures.entry(what).or_default() += count;
