@@ -2,6 +2,8 @@
 //! refused is named.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use admin_api::answer::user::{ImportReport, RefusedLine};
 use admin_api::refusal::{Refusal, RefusalCode};
@@ -9,14 +11,17 @@ use admin_api::request::MAX_IMPORT_LINES;
 use admin_api::secret::Secret;
 use csv::{ByteRecord, ReaderBuilder, Trim};
 use presence::command::{Answer, Command, Imported, UserDraft};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::administration::{note_capacity, refusal_of, unanswered};
-use crate::credentials;
+use crate::credentials::{self, Hasher};
 use crate::node::Node;
 
 /// Lines that go to the server together, which is also how often progress is on disk.
 const LINES_A_BATCH: usize = 64;
+/// Cores that hash at once: each needs some 19 MiB.
+const MOST_CORES: usize = 8;
 /// Characters of a refused id that are shown.
 const SHOWN_ID: usize = 64;
 
@@ -35,6 +40,14 @@ struct Line {
 /// A line that cannot be a user.
 type Refused = RefusedLine;
 
+/// Lines whose passwords have been hashed: their numbers and users, in order, and who was refused.
+#[derive(Debug, Default)]
+struct Hashed {
+    numbers: Vec<u64>,
+    drafts: Vec<UserDraft>,
+    refused: Vec<Refused>,
+}
+
 /// Imports a file; what was accepted is on disk when this returns.
 pub(crate) async fn import(node: &Node, csv: Secret) -> Result<ImportReport, Refusal> {
     let (lines, mut refused) = tokio::task::spawn_blocking(move || read(csv.expose()))
@@ -42,12 +55,12 @@ pub(crate) async fn import(node: &Node, csv: Secret) -> Result<ImportReport, Ref
         .map_err(|_| unreadable("the file could not be read", "line 1"))??;
     let mut lines = VecDeque::from(lines);
     let (mut created, mut updated) = (0, 0);
-    while !lines.is_empty() {
-        let batch: Vec<_> = lines.drain(..lines.len().min(LINES_A_BATCH)).collect();
-        let realm = node.facts.settings.domain.clone();
-        let hashed = tokio::task::spawn_blocking(move || hash(batch, &realm)).await;
-        let (numbers, drafts, bad) =
-            hashed.map_err(|_| unreadable("a password could not be hashed", "password"))?;
+    let realm = &node.facts.settings.domain;
+    let mut next = start_hashing(&mut lines, realm);
+    while !next.is_empty() {
+        let Hashed { numbers, drafts, refused: bad } = finish_hashing(next).await?;
+        // Hashed while the server takes those before and writes them down.
+        next = start_hashing(&mut lines, realm);
         refused.extend(bad);
         if drafts.is_empty() {
             continue;
@@ -78,24 +91,54 @@ pub(crate) async fn import(node: &Node, csv: Secret) -> Result<ImportReport, Ref
     Ok(ImportReport { created, updated, refused })
 }
 
-fn hash(batch: Vec<Line>, realm: &str) -> (Vec<u64>, Vec<UserDraft>, Vec<Refused>) {
-    let mut numbers = Vec::with_capacity(batch.len());
-    let mut drafts = Vec::with_capacity(batch.len());
-    let mut refused = Vec::new();
-    for Line { number, mut draft, password } in batch {
+/// Takes a batch off the lines and has its passwords hashed on all cores; nothing when there are
+/// no more lines.
+fn start_hashing(lines: &mut VecDeque<Line>, realm: &str) -> Vec<JoinHandle<Hashed>> {
+    let count = lines.len().min(LINES_A_BATCH);
+    let cores = available_parallelism().map_or(1, NonZero::get).min(MOST_CORES);
+    let share = count.div_ceil(cores).max(1);
+    let mut tasks = Vec::with_capacity(cores);
+    let mut left = count;
+    while left > 0 {
+        let part: Vec<_> = lines.drain(..left.min(share)).collect();
+        left -= part.len();
+        let realm = realm.to_owned();
+        tasks.push(tokio::task::spawn_blocking(move || hash(part, &realm)));
+    }
+    tasks
+}
+
+/// The batch, in the order of its lines.
+async fn finish_hashing(tasks: Vec<JoinHandle<Hashed>>) -> Result<Hashed, Refusal> {
+    let mut all = Hashed::default();
+    for task in tasks {
+        let part =
+            task.await.map_err(|_| unreadable("a password could not be hashed", "password"))?;
+        all.numbers.extend(part.numbers);
+        all.drafts.extend(part.drafts);
+        all.refused.extend(part.refused);
+    }
+    Ok(all)
+}
+
+fn hash(lines: Vec<Line>, realm: &str) -> Hashed {
+    let mut hashed = Hashed::default();
+    let mut hasher = None;
+    for Line { number, mut draft, password } in lines {
         if let Some(password) = password {
-            match credentials::hash(&draft.id, realm, &password) {
+            let hasher = hasher.get_or_insert_with(Hasher::new);
+            match hasher.hash(&draft.id, realm, &password) {
                 Ok(credentials) => draft.credentials = Some(credentials),
                 Err(refusal) => {
-                    refused.push(refuse(number, Some(&draft.id), refusal));
+                    hashed.refused.push(refuse(number, Some(&draft.id), refusal));
                     continue;
                 }
             }
         }
-        numbers.push(number);
-        drafts.push(draft);
+        hashed.numbers.push(number);
+        hashed.drafts.push(draft);
     }
-    (numbers, drafts, refused)
+    hashed
 }
 
 fn read(text: &str) -> Result<(Vec<Line>, Vec<Refused>), Refusal> {
