@@ -1,6 +1,7 @@
 //! One node, its disk, its peers and the network between them, on a virtual clock.
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -190,7 +191,7 @@ impl World {
     }
 
     pub fn stored_soft_state(&self) -> usize {
-        self.disk.keys().filter(|key| key.first() != Some(&b'u')).count()
+        self.disk.keys().filter(|key| key.first() != Some(&b'a')).count()
     }
 
     fn add(&mut self, actor: Actor, address: SocketAddr) {
@@ -253,9 +254,12 @@ impl World {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.roll().to_be_bytes());
         let mut server = Server::new(config, seed);
-        let records: Vec<_> = self.disk.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        let report = server.restore(self.now(), records.into_iter());
-        assert_eq!(report.unreadable, 0);
+        let disk = &self.disk;
+        let report = server.restore(self.now(), |visit| {
+            disk.iter().for_each(|(key, value)| visit(key, value));
+            Ok::<_, Infallible>(())
+        });
+        assert_eq!(report.unwrap().unreadable, 0);
         self.server = Some(server);
         self.durable = SaveSequence(0);
         self.next_timeout = None;

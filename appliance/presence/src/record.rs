@@ -20,12 +20,13 @@ pub struct Change {
     pub value: Option<Vec<u8>>,
 }
 
-/// The tables, by letter; keys of other letters belong to the edge and are left alone.
+/// The tables, by letter; keys of other letters belong to the edge and are left alone. Users come
+/// first, so that everything else finds its user when a store is read from the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Table {
     /// Users by id.
-    User = b'u',
+    User = b'a',
     /// Bindings by user id and contact.
     Binding = b'b',
     /// Publications by user id and number.
@@ -158,6 +159,9 @@ pub struct SubscriptionRecord<'a> {
     #[serde(borrow)]
     pub(crate) target: Cow<'a, str>,
     pub(crate) routes: Vec<String>,
+    /// The watcher's id, when it is a user of this node.
+    #[serde(borrow)]
+    pub(crate) watcher: Option<Cow<'a, str>>,
     /// Without the tag, which the slot and the nonce make.
     #[serde(borrow)]
     pub(crate) local: Cow<'a, str>,

@@ -11,7 +11,7 @@ use crate::record::{
 };
 use crate::registration::Binding;
 use crate::server::{Due, Server};
-use crate::subscription::{Subscription, SubscriptionSlot, dialog_key};
+use crate::subscription::{Subscription, SubscriptionSlot};
 
 /// What came back from the store at the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,62 +32,68 @@ pub struct RestoreReport {
 
 const STEP: Duration = Duration::from_millis(20);
 
-type Entry = (Vec<u8>, Vec<u8>);
+/// What is gathered while the store is read.
+#[derive(Default)]
+struct Reading {
+    report: RestoreReport,
+    /// Users that have been read; they are taken up when the first other record comes.
+    accounts: Vec<(String, UserRecord)>,
+    subscriptions: Vec<(usize, Subscription)>,
+}
 
 impl Server {
-    /// Takes up what the store holds; the first input, with every record. Keys of tables that
-    /// are not the server's are passed over.
-    pub fn restore(&mut self, now: Now, records: impl Iterator<Item = Entry>) -> RestoreReport {
-        let mut report = RestoreReport::default();
-        let (mut users, mut others) = (Vec::new(), Vec::new());
-        for (key, value) in records {
-            match Table::of(&key) {
-                Some(Table::User) => users.push((key, value)),
-                Some(table) => others.push((table, key, value)),
-                None => {}
-            }
-        }
-        self.restore_users(users, &mut report);
-        let mut subscriptions = Vec::new();
-        for (table, key, value) in others {
-            let outcome = match table {
-                Table::Binding => self.restore_binding(now, &key, &value),
-                Table::Publication => self.restore_publication(now, &key, &value),
-                Table::Subscription => self.restore_one(now, &key, &value, &mut subscriptions),
-                Table::User => Outcome::Unreadable,
-            };
-            match (outcome, table) {
-                (Outcome::Kept, Table::Binding) => report.bindings += 1,
-                (Outcome::Kept, Table::Publication) => report.publications += 1,
-                (Outcome::Kept, _) => report.subscriptions += 1,
-                (Outcome::Expired, _) => {
-                    report.expired += 1;
-                    self.save(key, None);
-                }
-                (Outcome::Unreadable, _) => report.unreadable += 1,
-            }
-        }
-        self.adopt(now, subscriptions);
-        self.counters.records_unreadable += report.unreadable as u64;
+    /// Takes up what the store holds; the first input. `walk` calls what it is given with every
+    /// record, in the order of their keys. Keys of tables that are not the server's are passed
+    /// over.
+    ///
+    /// # Errors
+    /// What `walk` fails with.
+    pub fn restore<E>(
+        &mut self,
+        now: Now,
+        walk: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])) -> Result<(), E>,
+    ) -> Result<RestoreReport, E> {
+        let mut reading = Reading::default();
+        walk(&mut |key, value| self.restore_record(now, key, value, &mut reading))?;
+        self.restore_users(&mut reading);
+        self.adopt(now, reading.subscriptions);
+        self.counters.records_unreadable += reading.report.unreadable as u64;
         self.finish(now);
-        report
+        Ok(reading.report)
+    }
+
+    fn restore_record(&mut self, now: Now, key: &[u8], value: &[u8], reading: &mut Reading) {
+        let Some(table) = Table::of(key) else { return };
+        if table != Table::User && !reading.accounts.is_empty() {
+            self.restore_users(reading);
+        }
+        let outcome = match table {
+            Table::User => restore_account(key, value, &mut reading.accounts),
+            Table::Binding => self.restore_binding(now, key, value),
+            Table::Publication => self.restore_publication(now, key, value),
+            Table::Subscription => self.restore_one(now, key, value, &mut reading.subscriptions),
+        };
+        let report = &mut reading.report;
+        match (outcome, table) {
+            (Outcome::Kept, Table::User) => report.users += 1,
+            (Outcome::Kept, Table::Binding) => report.bindings += 1,
+            (Outcome::Kept, Table::Publication) => report.publications += 1,
+            (Outcome::Kept, Table::Subscription) => report.subscriptions += 1,
+            (Outcome::Expired, _) => {
+                report.expired += 1;
+                self.save(key.to_vec(), None);
+            }
+            (Outcome::Unreadable, _) => report.unreadable += 1,
+        }
     }
 
     /// Users in the order of their creation, so that a smaller machine serves the first ones.
-    fn restore_users(&mut self, users: Vec<Entry>, report: &mut RestoreReport) {
-        let mut accounts: Vec<(String, UserRecord)> = Vec::with_capacity(users.len());
-        for (key, value) in users {
-            let id = key.get(1..).and_then(|id| std::str::from_utf8(id).ok());
-            match (id, decode::<UserRecord>(&value)) {
-                (Some(id), Ok(account)) => accounts.push((id.to_owned(), account)),
-                _ => report.unreadable += 1,
-            }
-        }
-        accounts.sort_by_key(|(_, account)| account.order);
-        for (id, account) in accounts {
-            match self.users.insert(&id, account) {
-                Some(_) => report.users += 1,
-                None => report.unreadable += 1,
+    fn restore_users(&mut self, reading: &mut Reading) {
+        reading.accounts.sort_by_key(|(_, account)| account.order);
+        for (id, account) in reading.accounts.drain(..) {
+            if self.users.insert(&id, account).is_none() {
+                reading.report.users -= 1;
+                reading.report.unreadable += 1;
             }
         }
     }
@@ -158,6 +164,8 @@ impl Server {
 
     /// Puts restored subscriptions into the slots that their tags name.
     fn adopt(&mut self, now: Now, mut restored: Vec<(usize, Subscription)>) {
+        self.restored_dialogs.reserve(restored.len());
+        self.resuming.reserve(restored.len());
         for (index, subscription) in &mut restored {
             let id = SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX));
             if let Some(user) = self.users.get_mut(subscription.presentity) {
@@ -170,8 +178,7 @@ impl Server {
             self.deadlines.insert(subscription.expires, Due::Subscription(id, subscription.nonce));
             self.resuming.push_back((id, subscription.nonce));
             let dialog = &subscription.dialog;
-            let key = dialog_key(dialog.call_id(), dialog.remote());
-            self.restored_dialogs.insert(key, (id, subscription.nonce));
+            self.restored_dialogs.insert(dialog.call_id(), dialog.remote(), id);
         }
         self.subscriptions = restored.into_iter().collect();
         if !self.resuming.is_empty() {
@@ -193,6 +200,13 @@ impl Server {
             self.deadlines.insert(now.monotonic + STEP, Due::Resume);
         }
     }
+}
+
+fn restore_account(key: &[u8], value: &[u8], accounts: &mut Vec<(String, UserRecord)>) -> Outcome {
+    let id = key.get(1..).and_then(|id| std::str::from_utf8(id).ok());
+    let (Some(id), Ok(account)) = (id, decode(value)) else { return Outcome::Unreadable };
+    accounts.push((id.to_owned(), account));
+    Outcome::Kept
 }
 
 enum Outcome {

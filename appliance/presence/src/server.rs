@@ -1,6 +1,6 @@
 //! The one pure object of a node: inputs in, effects out; daemon and simulation drive the same.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
 use sip::aor::Aor;
@@ -27,7 +27,7 @@ use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
 use crate::rejection::{ALLOW, Rejection, Terms};
 use crate::routing::{BranchId, OwnRoutes, Routing};
-use crate::subscription::{Subscription, SubscriptionSlot};
+use crate::subscription::{RestoredDialogs, Subscription, SubscriptionSlot};
 use crate::user::{UserSlot, Users};
 
 /// A request that waits for its answer.
@@ -91,7 +91,7 @@ pub struct Server {
     pub(crate) deadlines: Deadlines<Due>,
     pub(crate) counters: Counters,
     /// Dialogs that came from the store, for as long as a request of before may come again.
-    pub(crate) restored_dialogs: BTreeMap<String, (SubscriptionSlot, u64)>,
+    pub(crate) restored_dialogs: RestoredDialogs,
     pub(crate) resuming: VecDeque<(SubscriptionSlot, u64)>,
     /// What the store has reached.
     pub(crate) durable: SaveSequence,
@@ -118,12 +118,12 @@ impl Server {
             parse_limits: parse::Limits::default(),
             layer: Layer::new(config.listeners.clone(), limits.transactions, Entropy::new(seed, 1)),
             authentication,
-            users: Users::new(&config.domain, limits.max_users),
+            users: Users::new(&config.domain, limits.max_users, entropy.next_u64()),
             subscriptions: Slab::new(),
             routing: Routing::new(config.secret),
             deadlines: Deadlines::default(),
             counters: Counters::default(),
-            restored_dialogs: BTreeMap::new(),
+            restored_dialogs: RestoredDialogs::new(entropy.next_u64()),
             resuming: VecDeque::new(),
             durable: SaveSequence::default(),
             sequence: SaveSequence::default(),

@@ -3,6 +3,8 @@
 mod request;
 mod restored;
 
+use std::borrow::Cow;
+
 use sip::clock::{Instant, Now};
 use sip::flow::{Destination, Flow};
 use sip::transaction::ClientId;
@@ -13,9 +15,9 @@ use crate::dialog::Dialog;
 use crate::output::SaveSequence;
 use crate::record::{FlowRecord, SubscriptionRecord, Table, encode};
 use crate::server::{Due, Server};
-use crate::user::UserSlot;
+use crate::user::{UserSlot, Users};
 
-pub(crate) use restored::dialog_key;
+pub(crate) use restored::RestoredDialogs;
 
 /// Names a subscription; the nonce tells it from a later one in the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,11 +113,13 @@ impl Subscription {
         };
     }
 
-    fn record<'a>(&'a self, now: Now, presentity: &'a str) -> SubscriptionRecord<'a> {
+    fn record<'a>(&'a self, now: Now, users: &'a Users) -> Option<SubscriptionRecord<'a>> {
         let dialog = &self.dialog;
-        SubscriptionRecord {
+        let id_of = |slot| users.get(slot).map(|user| Cow::Borrowed(&*user.id));
+        Some(SubscriptionRecord {
             nonce: self.nonce,
-            presentity: presentity.into(),
+            presentity: id_of(self.presentity)?,
+            watcher: self.watcher.and_then(id_of),
             expires_millis: (now.wall + self.expires.since(now.monotonic)).as_millis(),
             cseq_reserved: self.cseq_reserved,
             remote_cseq: self.remote_cseq,
@@ -127,7 +131,7 @@ impl Subscription {
             event_id: dialog.event_id().map(Into::into),
             flow: FlowRecord::from(&self.flow),
             is_direct: self.is_direct,
-        }
+        })
     }
 
     pub(crate) fn view(
@@ -211,11 +215,11 @@ impl Server {
     /// Writes the record of a subscription behind.
     pub(crate) fn store_subscription(&mut self, now: Now, id: SubscriptionSlot) {
         let Some(subscription) = self.subscriptions.get(id.0 as usize) else { return };
-        let Some(user) = self.users.get(subscription.presentity) else { return };
         if !subscription.is_stored {
             return;
         }
-        let value = encode(&subscription.record(now, &user.id));
+        let Some(record) = subscription.record(now, &self.users) else { return };
+        let value = encode(&record);
         let saved = self.save(Table::Subscription.key(&[&id.0.to_be_bytes()]), Some(value));
         if let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) {
             subscription.saved = saved;

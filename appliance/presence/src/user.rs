@@ -1,8 +1,9 @@
 //! The users of a node and the one place where capacity is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use sip::aor::Aor;
 use sip::clock::{Instant, WallTime};
 use sip::digest::Ha1;
@@ -55,7 +56,10 @@ pub(crate) struct Users {
     domain: String,
     max_users: u32,
     slots: Slab<User>,
+    /// In order, for lists.
     by_id: BTreeMap<Box<str>, UserSlot>,
+    /// For every request.
+    index: HashMap<Box<str>, UserSlot, FixedState>,
     next_order: u64,
     enabled: u32,
 }
@@ -64,12 +68,13 @@ const FIELD_LIMIT: usize = 128;
 const ID_LIMIT: usize = 64;
 
 impl Users {
-    pub(crate) fn new(domain: &str, max_users: u32) -> Self {
+    pub(crate) fn new(domain: &str, max_users: u32, seed: u64) -> Self {
         Self {
             domain: domain.to_ascii_lowercase(),
             max_users,
             slots: Slab::new(),
             by_id: BTreeMap::new(),
+            index: HashMap::with_hasher(FixedState::with_seed(seed)),
             next_order: 0,
             enabled: 0,
         }
@@ -92,7 +97,7 @@ impl Users {
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<UserSlot> {
-        self.by_id.get(id).copied()
+        self.index.get(id).copied()
     }
 
     pub(crate) fn get(&self, slot: UserSlot) -> Option<&User> {
@@ -183,12 +188,14 @@ impl Users {
         });
         let slot = UserSlot(u32::try_from(slot).ok()?);
         self.by_id.insert(id.into(), slot);
+        self.index.insert(id.into(), slot);
         Some(slot)
     }
 
     pub(crate) fn remove(&mut self, slot: UserSlot) -> Option<User> {
         let user = self.slots.try_remove(slot.0 as usize)?;
         self.by_id.remove(&user.id);
+        self.index.remove(&user.id);
         self.enabled -= u32::from(user.account.enabled);
         if user.is_served {
             self.serve_next();

@@ -237,12 +237,10 @@ fn restore(
         secret: node_key::load(data_dir)?,
         product: concat!("Lamplight/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
-    let mut records = Vec::new();
-    store
-        .scan_all(|key, value| records.push((key.to_vec(), value.to_vec())))
-        .context("the store cannot be read")?;
     let mut server = Server::new(config, node_key::random()?);
-    let report = server.restore(clock.now(), records.into_iter());
+    let report = server
+        .restore(clock.now(), |visit| store.scan_all(visit))
+        .context("the store cannot be read")?;
     if report.unreadable > 0 {
         let what = format!("{} stored records cannot be read", report.unreadable);
         alarms.raise(AlarmKind::RecordsUnreadable, what);

@@ -1,39 +1,72 @@
 //! Subscriptions over a restart: taken up from the store, told full state, recognised again.
 
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::FixedState;
 use sip::clock::{Now, WallTime};
 use sip::flow::Destination;
 use sip::header::cseq::CSeq;
-use sip::header::name_addr::NameAddr;
 use sip::message::{HeaderAccess, Request};
 use sip::{slot_token, uri};
 
 use super::{State, Subscription, SubscriptionSlot, Way};
-use crate::authentication::aor_of;
 use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
 use crate::reach::{self, Reach};
 use crate::record::SubscriptionRecord;
 use crate::server::Server;
 
-/// What the watcher's half of a dialog is known by.
-pub(crate) fn dialog_key(call_id: &str, remote: &str) -> String {
-    let remote = NameAddr::parse(remote).ok();
-    format!("{call_id} {}", remote.as_ref().and_then(NameAddr::tag).unwrap_or_default())
+/// Restored dialogs by a digest of what the watcher's half of each is known by.
+#[derive(Debug)]
+pub(crate) struct RestoredDialogs {
+    hasher: FixedState,
+    slots: HashMap<u64, SubscriptionSlot, FixedState>,
+}
+
+impl RestoredDialogs {
+    pub(crate) fn new(seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        Self { slots: HashMap::with_hasher(hasher.clone()), hasher }
+    }
+
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.slots.reserve(count);
+    }
+
+    pub(crate) fn insert(&mut self, call_id: &str, remote: &str, id: SubscriptionSlot) {
+        self.slots.insert(self.digest(call_id, remote), id);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.slots = HashMap::with_hasher(self.hasher.clone());
+    }
+
+    fn find(&self, call_id: &str, remote: &str) -> Option<SubscriptionSlot> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        self.slots.get(&self.digest(call_id, remote)).copied()
+    }
+
+    fn digest(&self, call_id: &str, remote: &str) -> u64 {
+        self.hasher.hash_one((call_id, remote))
+    }
 }
 
 impl Server {
     /// The tag of the dialog that this SUBSCRIBE made before a restart swallowed its answer.
     pub(super) fn repeated(&self, request: &Request) -> Option<String> {
-        if self.restored_dialogs.is_empty() {
-            return None;
-        }
         let headers = &request.headers;
-        let key = dialog_key(headers.value("Call-ID")?, headers.value("From")?);
-        let (id, nonce) = self.restored_dialogs.get(&key).copied()?;
-        let cseq = CSeq::parse(headers.value("CSeq")?).ok()?;
+        let (call_id, remote) = (headers.value("Call-ID")?, headers.value("From")?);
+        let id = self.restored_dialogs.find(call_id, remote)?;
         let subscription = self.subscriptions.get(id.0 as usize)?;
-        (subscription.nonce == nonce && subscription.remote_cseq == cseq.number)
-            .then(|| slot_token::text(id.0, nonce))
+        let cseq = CSeq::parse(headers.value("CSeq")?).ok()?;
+        // A repeated request is the same to the letter.
+        let is_same = subscription.dialog.call_id() == call_id
+            && subscription.dialog.remote() == remote
+            && subscription.remote_cseq == cseq.number;
+        is_same.then(|| slot_token::text(id.0, subscription.nonce))
     }
 
     /// Takes a subscription up that the store kept. Its watcher gets full state in due course.
@@ -56,7 +89,7 @@ impl Server {
         let dialog = Dialog::new(&parts, self.ways_out.sent_by(flow.transport, sent_by))?;
         let expires_wall = WallTime::from_millis(record.expires_millis);
         let expires = now.monotonic + expires_wall.since(now.wall);
-        let watcher = aor_of(Some(&record.remote)).and_then(|aor| self.served_user(&aor));
+        let watcher = record.watcher.as_deref().and_then(|id| self.users.find(id));
         Some(Subscription {
             nonce: record.nonce,
             presentity,
