@@ -1,6 +1,7 @@
 //! Transactions (RFC 3261 §17 with RFC 6026): retransmission, matching and giving up.
 
 pub mod client;
+mod index;
 pub mod key;
 pub mod layer;
 pub mod server;

@@ -10,33 +10,27 @@ use crate::message::HeaderAccess;
 /// The mark of a branch that is unique in space and time (RFC 3261 §8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
-/// The bytes by which a server transaction is found.
-pub type Key = Box<[u8]>;
-
-/// The key of a request's own transaction, or of the one that `method` had: an ACK belongs to its
-/// INVITE, and a CANCEL looks for one.
-#[must_use]
-pub fn server_key(request: &Request, via: &Via, method: &str) -> Key {
-    let mut key = Vec::with_capacity(96);
+/// Writes the key of a request's own transaction, or of the one that `method` had: an ACK belongs
+/// to its INVITE, and a CANCEL looks for one.
+pub fn push_server_key(request: &Request, via: &Via, method: &str, key: &mut Vec<u8>) {
     match via.branch.as_deref() {
         Some(branch) if has_magic_cookie(branch) => {
-            push(&mut key, branch);
-            push_sent_by(&mut key, via);
+            push(key, branch);
+            push_sent_by(key, via);
         }
         _ => {
-            push_sent_by(&mut key, via);
-            push(&mut key, via.branch.as_deref().unwrap_or_default());
-            push(&mut key, &crate::uri::to_string(&request.uri));
+            push_sent_by(key, via);
+            push(key, via.branch.as_deref().unwrap_or_default());
+            push(key, &crate::uri::to_string(&request.uri));
             let from = request.headers.value("From").map(NameAddr::parse);
-            push(&mut key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
-            push(&mut key, request.headers.value("Call-ID").unwrap_or_default());
+            push(key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+            push(key, request.headers.value("Call-ID").unwrap_or_default());
             if let Some(Ok(cseq)) = request.headers.value("CSeq").map(CSeq::parse) {
                 key.extend_from_slice(&cseq.number.to_be_bytes());
             }
         }
     }
-    push(&mut key, method);
-    key.into_boxed_slice()
+    push(key, method);
 }
 
 /// Whether a branch carries the cookie; its case does not matter, as tokens go.
@@ -45,20 +39,18 @@ pub fn has_magic_cookie(branch: &str) -> bool {
     branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
 }
 
-/// What tells that two requests outside a dialog are the same one that came by two ways
+/// Writes what tells that two requests outside a dialog are the same one that came by two ways
 /// (RFC 3261 §8.2.2.2).
-#[must_use]
-pub fn merge_key(request: &Request) -> Key {
-    let mut key = Vec::with_capacity(96);
+pub fn push_merge_key(request: &Request, key: &mut Vec<u8>) {
     let from = request.headers.value("From").map(NameAddr::parse);
-    push(&mut key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
-    push(&mut key, request.headers.value("Call-ID").unwrap_or_default());
-    push(&mut key, request.headers.value("CSeq").unwrap_or_default());
-    key.into_boxed_slice()
+    push(key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+    push(key, request.headers.value("Call-ID").unwrap_or_default());
+    push(key, request.headers.value("CSeq").unwrap_or_default());
 }
 
 fn push_sent_by(key: &mut Vec<u8>, via: &Via) {
-    push(key, &via.host.to_ascii_lowercase());
+    key.extend(via.host.bytes().map(|byte| byte.to_ascii_lowercase()));
+    key.push(0);
     key.extend_from_slice(&via.port.unwrap_or(0).to_be_bytes());
 }
 

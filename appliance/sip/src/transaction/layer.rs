@@ -1,14 +1,13 @@
 //! All transactions of a node: who a message belongs to, and what is due.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use foldhash::quality::FixedState;
 use rsip::Response;
 use slab::Slab;
 
 use super::client::ClientTransaction;
-use super::key::Key;
+use super::index::Index;
 use super::server::{ServerTransaction, State as ServerState};
 use super::{ClientId, HoldMark, Payload, Scroll, ServerId, Transmit, timer};
 use crate::clock::Instant;
@@ -74,8 +73,8 @@ pub(super) enum Timer {
 #[derive(Debug)]
 pub struct Layer<U> {
     pub(super) servers: Slab<ServerTransaction>,
-    pub(super) by_key: HashMap<Key, ServerId, FixedState>,
-    pub(super) by_merge_key: HashMap<Key, ServerId, FixedState>,
+    pub(super) by_key: Index,
+    pub(super) by_merge_key: Index,
     pub(super) clients: Slab<ClientTransaction<U>>,
     pub(super) deadlines: Deadlines<Timer>,
     /// Server transactions that only wait to be forgotten (timers J and L), in order.
@@ -100,11 +99,10 @@ impl<U: Clone> Layer<U> {
         limit: usize,
         mut entropy: Entropy,
     ) -> Self {
-        let state = FixedState::with_seed(entropy.next_u64());
         Self {
             servers: Slab::new(),
-            by_key: HashMap::with_hasher(state.clone()),
-            by_merge_key: HashMap::with_hasher(state),
+            by_key: Index::new(entropy.next_u64()),
+            by_merge_key: Index::new(entropy.next_u64()),
             clients: Slab::new(),
             deadlines: Deadlines::default(),
             finished: VecDeque::new(),
@@ -237,11 +235,9 @@ impl<U: Clone> Layer<U> {
             return;
         }
         let transaction = self.servers.remove(id.slot as usize);
-        self.by_key.remove(&transaction.key);
-        if let Some(key) = transaction.merge_key
-            && self.by_merge_key.get(&key) == Some(&id)
-        {
-            self.by_merge_key.remove(&key);
+        self.by_key.remove(transaction.key(), id.slot);
+        if let Some(key) = transaction.merge_key() {
+            self.by_merge_key.remove(key, id.slot);
         }
     }
 

@@ -1,11 +1,11 @@
 //! One server transaction (RFC 3261 §17.2, RFC 6026 §7.1).
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
+use bytes::Bytes;
 use rsip::{Headers, Method, Request, Response};
 
-use super::key::{Key, merge_key, server_key};
+use super::key::{push_merge_key, push_server_key};
 use super::layer::{Layer, Timer};
 use super::{HoldMark, Payload, ServerId, timer};
 use crate::clock::Instant;
@@ -30,15 +30,31 @@ pub enum State {
 /// A request that we answer.
 #[derive(Debug)]
 pub struct ServerTransaction {
-    pub(super) key: Key,
-    pub(super) merge_key: Option<Key>,
+    /// The transaction's own key, and behind it the merge key.
+    keys: Box<[u8]>,
+    own_key_ends: u32,
+    /// It is found by its merge key; the merge key of a request in a dialog is empty.
+    is_merged_with: bool,
     pub(super) generation: u32,
     pub(super) is_invite: bool,
     pub(super) state: State,
-    pub(super) destination: Destination,
-    pub(super) response: Option<(Payload, HoldMark)>,
-    /// The pause before the next retransmission of a refusal (timer G).
-    pub(super) pause: Duration,
+    /// Where the response goes.
+    pub(super) flow: Flow,
+    pub(super) response: Option<(Bytes, HoldMark)>,
+    /// How often a refusal has been sent again, which makes the pause (timer G).
+    pub(super) repeats: u8,
+}
+
+impl ServerTransaction {
+    /// What finds it.
+    pub(super) fn key(&self) -> &[u8] {
+        self.keys.get(..self.own_key_ends as usize).unwrap_or_default()
+    }
+
+    /// What finds it for the same request that came another way.
+    pub(super) fn merge_key(&self) -> Option<&[u8]> {
+        self.keys.get(self.own_key_ends as usize..).filter(|_| self.is_merged_with)
+    }
 }
 
 /// What a request is to the layer's user.
@@ -78,8 +94,9 @@ impl<U: Clone> Layer<U> {
         let method = request.method;
         let own_method =
             if method == Method::Ack { "INVITE" } else { crate::message::method(method) };
-        let key = server_key(request, &via, own_method);
-        if let Some(id) = self.by_key.get(&key).copied() {
+        let mut keys = Vec::with_capacity(160);
+        push_server_key(request, &via, own_method, &mut keys);
+        if let Some(id) = self.find_server(&keys) {
             return self.receive_again(id, method);
         }
         if method == Method::Ack {
@@ -88,31 +105,52 @@ impl<U: Clone> Layer<U> {
         if !self.has_room_for_server() {
             return Received::Overloaded;
         }
+        let own_key_ends = keys.len();
         let to = request.headers.value("To").and_then(|to| NameAddr::parse(to).ok());
-        let is_initial = to.is_none_or(|to| to.tag().is_none());
-        let merge_key = (is_initial && method != Method::Cancel).then(|| merge_key(request));
-        let merged = merge_key.as_ref().is_some_and(|key| self.by_merge_key.contains_key(key));
+        let is_initial = to.is_none_or(|to| to.tag().is_none()) && method != Method::Cancel;
+        if is_initial {
+            push_merge_key(request, &mut keys);
+        }
+        let merge_key = keys.get(own_key_ends..).unwrap_or_default();
+        let merged = is_initial && self.find_merged(merge_key).is_some();
         let generation = self.next_generation();
-        let slot = self.servers.insert(ServerTransaction {
-            key: key.clone(),
-            merge_key: merge_key.clone(),
+        let slot = u32::try_from(self.servers.vacant_key()).unwrap_or(u32::MAX);
+        let id = ServerId { slot, generation };
+        self.by_key.insert(keys.get(..own_key_ends).unwrap_or_default(), slot);
+        let is_merged_with = is_initial && !merged;
+        if is_merged_with {
+            self.by_merge_key.insert(merge_key, slot);
+        } else {
+            keys.truncate(own_key_ends);
+        }
+        self.servers.insert(ServerTransaction {
+            keys: keys.into_boxed_slice(),
+            own_key_ends: u32::try_from(own_key_ends).unwrap_or(u32::MAX),
+            is_merged_with,
             generation,
             is_invite: method == Method::Invite,
             state: State::Proceeding,
-            destination: response_destination(flow, &via),
+            flow: response_flow(flow, &via),
             response: None,
-            pause: timer::ROUND_TRIP,
+            repeats: 0,
         });
-        let id = ServerId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation };
-        self.by_key.insert(key, id);
-        if let Some(key) = merge_key {
-            self.by_merge_key.entry(key).or_insert(id);
-        }
         if method == Method::Cancel {
-            let invite = self.by_key.get(&server_key(request, &via, "INVITE")).copied();
-            return Received::Cancel { id, invite };
+            let mut key = Vec::with_capacity(96);
+            push_server_key(request, &via, "INVITE", &mut key);
+            return Received::Cancel { id, invite: self.find_server(&key) };
         }
         Received::New { id, merged }
+    }
+
+    fn find_server(&self, key: &[u8]) -> Option<ServerId> {
+        let of = |slot: u32| self.servers.get(slot as usize);
+        let slot = self.by_key.find(key, |slot| of(slot).is_some_and(|t| t.key() == key))?;
+        Some(ServerId { slot, generation: of(slot)?.generation })
+    }
+
+    fn find_merged(&self, key: &[u8]) -> Option<u32> {
+        let of = |slot: u32| self.servers.get(slot as usize);
+        self.by_merge_key.find(key, |slot| of(slot).is_some_and(|t| t.merge_key() == Some(key)))
     }
 
     /// Sends a response in a transaction. A final one that comes after a final one is not sent,
@@ -120,35 +158,39 @@ impl<U: Clone> Layer<U> {
     pub fn respond(&mut self, now: Instant, id: ServerId, response: &Response, after: HoldMark) {
         let (head, ()) = self.responses.write(|out| crate::write::response(response, out));
         let status = response.status_code.code();
-        self.respond_payload(now, id, status, Payload { head, body: None }, after);
+        self.respond_with(now, id, status, head, after);
     }
 
-    fn respond_payload(
+    fn respond_with(
         &mut self,
         now: Instant,
         id: ServerId,
         status: u16,
-        payload: Payload,
+        response: Bytes,
         after: HoldMark,
     ) {
         let Some(transaction) = self.server_mut(id) else { return };
-        let destination = transaction.destination;
-        let is_reliable = destination.transport().is_reliable();
+        let flow = transaction.flow;
+        let is_reliable = flow.transport.is_reliable();
         let is_invite = transaction.is_invite;
         match transaction.state {
             State::Proceeding => {}
             State::Accepted if (200..300).contains(&status) => {
-                self.transmit(destination, payload, after, None);
+                self.transmit_response(flow, response, after);
                 return;
             }
             State::Accepted | State::Completed | State::Confirmed => return,
         }
-        transaction.response = Some((payload.clone(), after));
-        if matches!(status, 401 | 407) {
+        transaction.response = Some((response.clone(), after));
+        let slot = id.slot;
+        if matches!(status, 401 | 407)
+            && let Some(transaction) = self.servers.get_mut(slot as usize)
+            && let Some(key) = transaction.merge_key()
+        {
             // Some phones answer a challenge without a new CSeq; that is no request merged from
             // two ways.
-            let key = transaction.merge_key.take();
-            key.and_then(|key| self.by_merge_key.remove(&key));
+            self.by_merge_key.remove(key, slot);
+            transaction.is_merged_with = false;
         }
         let Some(transaction) = self.server_mut(id) else { return };
         let next = match (status, is_invite) {
@@ -157,7 +199,7 @@ impl<U: Clone> Layer<U> {
             _ => State::Completed,
         };
         transaction.state = next;
-        self.transmit(destination, payload, after, None);
+        self.transmit_response(flow, response, after);
         match next {
             State::Proceeding | State::Confirmed => {}
             State::Completed if is_invite => {
@@ -187,16 +229,16 @@ impl<U: Clone> Layer<U> {
             }
             return Received::Absorbed;
         }
-        let destination = transaction.destination;
+        let flow = transaction.flow;
         let again = match transaction.state {
             State::Proceeding | State::Completed => transaction.response.clone(),
             // RFC 6026 §7.1: the accepting side sends its 2xx again by itself.
             State::Accepted | State::Confirmed => None,
         };
         self.tally.retransmissions_in += 1;
-        if let Some((payload, after)) = again {
+        if let Some((response, after)) = again {
             self.tally.retransmissions_out += 1;
-            self.transmit(destination, payload, after, None);
+            self.transmit_response(flow, response, after);
         }
         Received::Absorbed
     }
@@ -207,12 +249,18 @@ impl<U: Clone> Layer<U> {
         if transaction.state != State::Completed {
             return;
         }
-        let Some((payload, after)) = transaction.response.clone() else { return };
-        transaction.pause = (transaction.pause * 2).min(timer::LONGEST_PAUSE);
-        let (pause, destination) = (transaction.pause, transaction.destination);
+        let Some((response, after)) = transaction.response.clone() else { return };
+        transaction.repeats = transaction.repeats.saturating_add(1);
+        let doubled = timer::ROUND_TRIP * 2_u32.saturating_pow(transaction.repeats.into());
+        let (pause, flow) = (doubled.min(timer::LONGEST_PAUSE), transaction.flow);
         self.tally.retransmissions_out += 1;
-        self.transmit(destination, payload, after, None);
+        self.transmit_response(flow, response, after);
         self.deadlines.insert(now + pause, Timer::Server(id));
+    }
+
+    fn transmit_response(&mut self, flow: Flow, response: Bytes, after: HoldMark) {
+        let payload = Payload { head: response, body: None };
+        self.transmit(Destination::Flow(flow), payload, after, None);
     }
 }
 
@@ -222,7 +270,7 @@ pub fn address_response(headers: &mut Headers, flow: &Flow) -> Destination {
     match headers.value("Via").map(Via::parse) {
         Some(Ok(mut via)) => {
             stamp(headers, &mut via, flow);
-            response_destination(flow, &via)
+            Destination::Flow(response_flow(flow, &via))
         }
         Some(Err(_)) | None => Destination::Flow(*flow),
     }
@@ -244,10 +292,19 @@ fn stamp(headers: &mut Headers, via: &mut Via, flow: &Flow) {
 }
 
 /// RFC 3261 §18.2.2 and RFC 3581 §4; `maddr` is not followed, it would let anyone aim our answers.
-fn response_destination(flow: &Flow, via: &Via) -> Destination {
+fn response_flow(flow: &Flow, via: &Via) -> Flow {
     if flow.transport.is_reliable() || via.rport.is_some() {
-        return Destination::Flow(*flow);
+        return *flow;
     }
     let port = via.port.unwrap_or_else(|| flow.transport.default_port());
-    Destination::Flow(Flow { peer: SocketAddr::new(flow.peer.ip(), port), ..*flow })
+    Flow { peer: SocketAddr::new(flow.peer.ip(), port), ..*flow }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_finished_transaction_is_compact() {
+        // At 64 × T1 there are many of them.
+        assert!(size_of::<super::ServerTransaction>() <= 168);
+    }
 }
