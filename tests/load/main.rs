@@ -1,9 +1,12 @@
 //! Measures servers under the load of presence: `load bench` compares Lamplight with the floor of
 //! kernel UDP and with Kamailio, `load soak` keeps a full node busy and watches its memory,
-//! `load storm` has all its users sign in at once, `load restart` stops it when it is full.
+//! `load storm` has all its users sign in at once, `load restart` stops it when it is full,
+//! `load idle` weighs its connections.
 
+mod bare;
 mod driver;
 mod goal;
+mod idle;
 mod message;
 mod network;
 mod options;
@@ -17,6 +20,7 @@ mod storm;
 mod text;
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,6 +46,7 @@ usage: load bench [--presentities 100] [--watchers 100] [--rounds 10] [--runs 5]
        load storm [--users 5000] [--contacts 100] [--seconds 30] [--at-once 4]
                   [--transport udp|tcp|tls] [--algorithm MD5|SHA-256]
        load restart [--presentities 5000] [--watchers 100] [--signal TERM|KILL] [--brief 60]
+       load idle [--connections 2000]
 
 Servers are floor, lamplight, kamailio; phases publish, subscribe, fan-out, steady, refresh and
 unsubscribe. --wrap starts the servers under a command, a profiler for instance. --before and
@@ -71,6 +76,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
         "soak" => soak(options),
         "storm" => storm(options),
         "restart" => restart(options),
+        "idle" => idle(options),
+        "bare" => bare(options),
         _ => Err(USAGE.into()),
     }
 }
@@ -218,4 +225,17 @@ fn restart(mut options: Options) -> Result<bool, Box<dyn Error>> {
     };
     options.end()?;
     restart::run(&plan)
+}
+
+fn idle(mut options: Options) -> Result<bool, Box<dyn Error>> {
+    let connections = options.take("connections", 2_000)?;
+    options.end()?;
+    idle::run(connections)
+}
+
+/// What `idle` compares with.
+fn bare(mut options: Options) -> Result<bool, Box<dyn Error>> {
+    let data = options.text("data");
+    options.end()?;
+    bare::run(data.as_ref().map(Path::new))
 }

@@ -1,6 +1,6 @@
 //! The generator's end of the network: its sockets and connections, waited for together.
 
-mod stream;
+pub mod stream;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -224,7 +224,7 @@ impl Network {
 }
 
 /// Raises the number of open files to what this process may have.
-fn allow_descriptors() {
+pub fn allow_descriptors() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // What is allowed is allowed; what is missing shows when sockets are opened.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);

@@ -71,9 +71,14 @@ pub struct Setup {
 impl Setup {
     /// For a load of that size.
     pub fn of(size: Size) -> Self {
+        Self::with(size.users(), size.dialogs())
+    }
+
+    /// For so many users with so many subscriptions.
+    pub fn with(users: u32, subscriptions: u32) -> Self {
         Self {
-            users: size.users(),
-            subscriptions: size.dialogs(),
+            users,
+            subscriptions,
             asks: false,
             digest: String::new(),
             peer_allocator: "fm".to_owned(),
@@ -122,21 +127,27 @@ impl Server {
     pub fn start(kind: Kind, setup: &Setup) -> Result<Self, Box<dyn Error>> {
         let dir = tempfile::Builder::new().prefix("lamplight-load-").tempdir()?;
         match kind {
-            Kind::Floor => Self::start_program(setup, beside("floor")?, &[], dir),
+            Kind::Floor => {
+                let (child, line) = start(setup.command(&beside("floor")?), dir.path())?;
+                Ok(Self::new(setup, child, addresses(&line), dir))
+            }
             Kind::Kamailio => kamailio::start(dir, setup),
             Kind::Lamplight => lamplight::start(dir, setup),
         }
     }
 
-    /// Starts a program that says where it listens.
-    pub fn start_program(
+    /// Starts a server that only holds connections, with the certificate of a node.
+    pub fn start_bare(
         setup: &Setup,
-        program: PathBuf,
-        arguments: &[&str],
-        dir: TempDir,
+        node: &Self,
+        transport: Transport,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut command = setup.command(&program);
-        command.args(arguments);
+        let dir = tempfile::Builder::new().prefix("lamplight-load-").tempdir()?;
+        let mut command = setup.command(&std::env::current_exe()?);
+        command.arg("bare");
+        if transport == Transport::Tls {
+            command.arg("--data").arg(node.dir.path().join("data"));
+        }
         let (child, line) = start(command, dir.path())?;
         Ok(Self::new(setup, child, addresses(&line), dir))
     }

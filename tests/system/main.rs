@@ -5,6 +5,7 @@ mod cli;
 mod disk;
 mod http;
 mod load;
+mod measuring;
 mod restart;
 mod secrets;
 mod service;
