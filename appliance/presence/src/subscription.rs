@@ -13,6 +13,7 @@ use crate::authentication::aor_of;
 use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
 use crate::output::SaveSequence;
+use crate::reach::Reach;
 use crate::record::{FlowRecord, SubscriptionRecord, Table, encode};
 use crate::server::{Due, Server};
 use crate::user::{UserSlot, Users};
@@ -270,6 +271,15 @@ impl Server {
         if matches!(subscription.state, State::Ending(_)) {
             return;
         }
+        if subscription.state == State::Active
+            && subscription.destination().is_none()
+            && let Reach::At(destination) = self.way_back(id)
+            && let Some(subscription) = self.subscriptions.get_mut(id.0 as usize)
+        {
+            // It came back from the store, and its turn to hear of that has not come yet.
+            subscription.set_destination(Some(destination));
+        }
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let is_reachable =
             subscription.state == State::Active && subscription.destination().is_some();
         subscription.state = State::Ending(reason);

@@ -478,3 +478,25 @@ fn a_notify_cut_off_by_a_closed_connection_is_sent_to_the_contact_at_once() {
     assert!(matches!(again.destination, Destination::Hop(hop) if hop.address.port() == 5999));
     assert_eq!(node.server.totals().subscriptions, 1, "not ended by silence");
 }
+
+#[test]
+fn a_subscription_that_runs_out_before_its_turn_after_a_restart_still_has_its_last_notify() {
+    let mut config = config(10, true);
+    config.limits.restore_notifies_per_second = 1;
+    let mut node = Node::new(config.clone());
+    node.add("alice");
+    let restart = node.now.wall.as_millis();
+    node.now.wall = WallTime::from_millis(restart - 59_990);
+    for watcher in 0..5 {
+        let extra = "Contact: <sip:bob@192.0.2.50>\r\nEvent: presence\r\nExpires: 60\r\n";
+        let subscribe = request("SUBSCRIBE", "alice", 1, extra, "")
+            .replace("Call-ID: ", &format!("Call-ID: {watcher}"))
+            .replace("z9hG4bK", &format!("z9hG4bK{watcher}"));
+        assert_eq!(status(&node.udp(&subscribe)[0]), "200");
+    }
+    let mut node = Node::on(config, node.disk, 2);
+    node.pass(Duration::from_millis(50));
+    let told = node.take_sent();
+    let last = told.iter().filter(|text| text.contains("terminated;reason=timeout"));
+    assert_eq!(last.count(), 5, "{told:#?}");
+}

@@ -115,23 +115,27 @@ impl Server {
 
     /// Finds out anew how to reach a restored watcher, and tells it the full state.
     pub(crate) fn resume(&mut self, now: Now, id: SubscriptionSlot, nonce: u64) {
-        let Some(subscription) =
-            self.subscriptions.get(id.0 as usize).filter(|s| s.nonce == nonce && s.is_behind)
-        else {
-            return;
+        let is_due = |s: &&Subscription| s.nonce == nonce && s.is_behind;
+        if self.subscriptions.get(id.0 as usize).filter(is_due).is_some() {
+            let reach = self.way_back(id);
+            self.direct(now, id, reach);
+        }
+    }
+
+    /// How to reach a watcher that was last heard of before the restart.
+    pub(super) fn way_back(&self, id: SubscriptionSlot) -> Reach {
+        let Some(subscription) = self.subscriptions.get(id.0 as usize) else {
+            return Reach::Nowhere;
         };
-        let reach = if subscription.dialog.routes().next().is_some() {
-            self.routed_reach(id)
-        } else if let Ok(target) = uri::parse(subscription.dialog.target()) {
-            // A connection did not outlive the process: only a datagram flow still leads back.
-            if subscription.flow.transport.is_reliable() {
-                reach::away_from_flow(&target, None)
-            } else {
-                reach::towards(&target, &subscription.flow, subscription.is_direct)
-            }
+        if subscription.dialog.routes().next().is_some() {
+            return self.routed_reach(id);
+        }
+        let Ok(target) = uri::parse(subscription.dialog.target()) else { return Reach::Nowhere };
+        // A connection did not outlive the process: only a datagram flow still leads back.
+        if subscription.flow.transport.is_reliable() {
+            reach::away_from_flow(&target, None)
         } else {
-            Reach::Nowhere
-        };
-        self.direct(now, id, reach);
+            reach::towards(&target, &subscription.flow, subscription.is_direct)
+        }
     }
 }
