@@ -169,7 +169,15 @@ pub fn run(kind: Kind, plan: &Plan) -> Result<Vec<Measured>, Box<dyn Error>> {
             driver.settle(TRANSACTIONS);
             server.memory()
         });
-        all.push(Measured { phase, time, cpu, memory, settled, statistics });
+        let measured = Measured { phase, time, cpu, memory, settled, statistics };
+        eprintln!(
+            "  {}: {:.1} s, {:.2} microseconds a unit, {} failures",
+            phase.names().0,
+            time.as_secs_f64(),
+            measured.cpu_per_unit(),
+            measured.statistics.failed(),
+        );
+        all.push(measured);
     }
     Ok(all)
 }
