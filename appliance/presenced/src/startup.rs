@@ -269,6 +269,7 @@ fn spawn_store(
                 store.apply(batch)?;
                 store.flush()
             },
+            settle: |is_due| shared.borrow_mut().settle(is_due),
             snapshot: || {
                 let progress = shared.borrow_mut().snapshot(SNAPSHOT_STEP)?;
                 Ok::<_, store::SnapshotFailure>(!matches!(progress, SnapshotProgress::More))

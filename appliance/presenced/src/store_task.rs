@@ -19,6 +19,9 @@ const GROUP_WITHIN: Duration = Duration::from_millis(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a snapshot is made while there are changes.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
+/// What was written is put away after so long, unless so much was written that it is due before:
+/// the later, the more changes of the same records become one.
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
 /// Bytes that may wait for the disk.
 const WAITING_BYTES: usize = 128 * 1024 * 1024;
 
@@ -60,9 +63,12 @@ pub(crate) struct StoreCounters {
 pub(crate) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What the thread does to the disk.
-pub(crate) struct Disk<W, S> {
+pub(crate) struct Disk<W, T, S> {
     /// Writes a batch, all or nothing, and returns when it is durable.
     pub(crate) write: W,
+    /// Takes one step of putting away what was written, all of it when told so; true when another
+    /// step should follow soon.
+    pub(crate) settle: T,
     /// Takes one step of a snapshot; true when it is complete.
     pub(crate) snapshot: S,
 }
@@ -165,35 +171,58 @@ impl StoreQueue {
     }
 
     /// Writes what is queued until closed; false when something could not be written at the end.
-    pub(crate) fn run<W, S, E, F>(&self, mut disk: Disk<W, S>, events: &mpsc::Sender<Input>) -> bool
+    pub(crate) fn run<W, T, S, E, F>(
+        &self,
+        mut disk: Disk<W, T, S>,
+        events: &mpsc::Sender<Input>,
+    ) -> bool
     where
         W: FnMut(&Batch) -> Result<(), E>,
+        T: FnMut(bool) -> Result<bool, E>,
         S: FnMut() -> Result<bool, F>,
         E: std::error::Error,
         F: std::error::Error,
     {
         let mut last_begin: Option<Instant> = None;
         let mut snapshot_due: Option<Instant> = None;
+        let mut settle_due: Option<Instant> = None;
         loop {
-            let is_closing = self.shared.wait_for_work(snapshot_due);
+            let due = [snapshot_due, settle_due].into_iter().flatten().min();
+            let is_closing = self.shared.wait_for_work(due);
             if let Some(begin) = last_begin
                 && !is_closing
             {
                 self.shared.sleep_until(begin + GROUP_WITHIN);
             }
             let taken = self.shared.take();
-            if !taken.is_empty() {
-                last_begin = Some(Instant::now());
-                snapshot_due = snapshot_due.or_else(|| Some(Instant::now() + SNAPSHOT_EVERY));
+            let is_idle = taken.is_empty();
+            if !is_idle {
+                let now = Instant::now();
+                last_begin = Some(now);
+                snapshot_due = snapshot_due.or(Some(now + SNAPSHOT_EVERY));
+                settle_due = settle_due.or(Some(now + SETTLE_EVERY));
                 if !self.write(taken, &mut disk.write, events) {
                     if is_closing {
                         return false;
                     }
                     self.shared.sleep_until(Instant::now() + RETRY_AFTER);
+                    continue;
                 }
-                continue;
             }
             // A step at a time, so that what arrives meanwhile waits for one step only.
+            let is_due = settle_due.is_some_and(|due| due <= Instant::now());
+            settle_due = match (disk.settle)(is_due) {
+                Ok(true) => Some(Instant::now()),
+                Ok(false) if is_due => None,
+                Ok(false) => settle_due,
+                Err(error) => {
+                    tracing::warn!(error = %in_words(&error), "what was written is not put away");
+                    Some(Instant::now() + SETTLE_EVERY)
+                }
+            };
+            if !is_idle {
+                continue;
+            }
             if snapshot_due.is_some_and(|due| is_closing || due <= Instant::now())
                 && self.take_snapshot_step(&mut disk.snapshot)
             {

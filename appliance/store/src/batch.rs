@@ -1,17 +1,13 @@
 //! A batch and the contents it changes: the changes and the new generation record go into the
 //! engine as one, and only what differs from what is there is written.
 
-use std::collections::BTreeMap;
-
 use crate::engine::{Engine, EngineFailure, EngineOpenFailure};
 use crate::generation::{Generation, RECORD_KEY, StoreId};
+use crate::pending::PendingChange;
 use crate::restore::Damage;
 
 /// Records read from the engine at a time.
 pub(crate) const CHUNK: usize = 1024;
-
-/// A change that made a difference: a key and its new value, `None` for removed.
-pub(crate) type Effect<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The engine together with what its records amount to.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ impl Contents {
         let Some(generation) = stored.as_deref().and_then(Generation::decode) else {
             return Err(EngineOpenFailure::Damaged(Damage::NoGeneration));
         };
-        let mut found = Generation::empty(generation.id, generation.counter);
+        let mut found = Generation { records: 0, digest: 0, ..generation };
         let mut bytes = 0;
         let mut last = RECORD_KEY.to_vec();
         loop {
@@ -63,42 +59,40 @@ impl Contents {
         Ok(Self { engine, generation, bytes })
     }
 
-    /// Applies changes as one batch, the last one of a key counting, under a counter; returns
-    /// those that made a difference, by key.
-    pub(crate) fn apply<'a>(
+    /// Applies changes, each of another key, as one batch; `counter` and `ahead` are those of the
+    /// generation record that goes with them.
+    pub(crate) fn apply(
         &mut self,
-        changes: impl IntoIterator<Item = Effect<'a>>,
+        changes: impl IntoIterator<Item = PendingChange>,
         counter: u64,
-    ) -> Result<Vec<Effect<'a>>, EngineFailure> {
-        let changes: BTreeMap<_, _> = changes.into_iter().collect();
-        let mut generation = Generation { counter, ..self.generation };
+        ahead: u64,
+    ) -> Result<(), EngineFailure> {
+        let mut generation = Generation { counter, ahead, ..self.generation };
         let mut bytes = self.bytes;
         let mut batch = sled::Batch::default();
-        let mut effects = Vec::with_capacity(changes.len());
         for (key, value) in changes {
-            let old = self.engine.get(key)?;
-            if old.as_deref() == value {
+            let old = self.engine.get(&key)?;
+            if old == value {
                 continue;
             }
             if let Some(old) = old {
-                generation.subtract(key, &old);
-                bytes = bytes.saturating_sub(size(key, &old));
+                generation.subtract(&key, &old);
+                bytes = bytes.saturating_sub(size(&key, &old));
             }
             match value {
                 Some(value) => {
-                    generation.add(key, value);
-                    bytes += size(key, value);
+                    generation.add(&key, &value);
+                    bytes += size(&key, &value);
                     batch.insert(key, value);
                 }
                 None => batch.remove(key),
             }
-            effects.push((key, value));
         }
         batch.insert(RECORD_KEY, generation.encode());
         self.engine.apply(batch)?;
         self.generation = generation;
         self.bytes = bytes;
-        Ok(effects)
+        Ok(())
     }
 }
 

@@ -6,8 +6,10 @@
 //! - The background flusher aborts the process when it cannot write, so it is not started.
 //! - It repairs nothing: a leaf whose slot holds another leaf makes it spin without end.
 //!   [`Engine::open`] looks at every leaf before sled walks the tree.
-//! - A flush hands each dirty leaf to rayon's threads, which then spin for more; for the few
-//!   leaves of a group commit that costs more than it gains.
+//! - A flush hands each dirty leaf to rayon's threads, which then spin for more; that costs more
+//!   than it gains.
+//! - It writes each leaf that has changed, whole, and syncs three files and a directory: a lone
+//!   change costs half a millisecond of CPU, so it comes by way of the journal, with many others.
 //! - When it finds its metadata snapshot without a following log it removes that snapshot.
 //! - A leaf that is paged out and in again is the one weak spot its author names: the cache
 //!   has no bound, the data fit in memory by the limits of the appliance.
@@ -24,9 +26,9 @@ use sled::InlineArray;
 use crate::directory;
 use crate::restore::Damage;
 
-/// A flush writes whole leaves, so small ones make a lone change cheap; below this a leaf's own
-/// cost outweighs that.
-const LEAF_FANOUT: usize = 32;
+/// A flush writes whole leaves, so small ones make a lone change cheap; large ones are fewer to
+/// look at when the engine opens.
+const LEAF_FANOUT: usize = 64;
 /// The quickest that compresses at all: higher levels set up far more memory for every leaf.
 const COMPRESSION_LEVEL: i32 = 1;
 const CACHE_BYTES: usize = 1 << 40;
@@ -137,6 +139,11 @@ impl Engine {
     /// Whether a failure has stopped the engine.
     pub(crate) fn is_stopped(&self) -> bool {
         self.db.is_none()
+    }
+
+    /// Stops the engine, as a failure of its own would.
+    pub(crate) fn stop(&mut self) {
+        std::mem::forget(self.db.take());
     }
 
     /// The value of a key.

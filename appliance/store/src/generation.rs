@@ -1,7 +1,7 @@
-//! Which store this is and how far it has come, written twice: inside the store, as part of every
-//! batch, and in a small file beside it.
+//! Which store this is and how far it has come, written twice: inside the engine, as part of
+//! whatever it is given, and in a small file beside it.
 //!
-//! The record inside counts batches and carries the number and the digest of all records, so a
+//! The record inside counts the batches that the engine has and carries the number and the digest of all records, so a
 //! store that reads well but is a mixture of times does not pass. The file carries the counter of
 //! a batch only after that batch is durable, so whatever of it survives a crash is a floor: a
 //! store below it was lost, replaced or cut short. The file is written at each flush and synced
@@ -15,7 +15,7 @@ use std::path::Path;
 /// The key of the generation record; no table has the letter 0.
 pub(crate) const RECORD_KEY: [u8; 1] = [0];
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const MAGIC: [u8; 7] = *b"LAMPGEN";
 /// Two slots, each in a page of its own: the one being overwritten may tear, the other stands.
 const SLOT_DISTANCE: u64 = 4096;
@@ -52,6 +52,9 @@ pub(crate) struct Generation {
     pub(crate) id: StoreId,
     /// Batches applied since the store was first made.
     pub(crate) counter: u64,
+    /// Changes of later batches, up to this one, may be among the records: the journal, which
+    /// had them all on disk before, makes those batches whole.
+    pub(crate) ahead: u64,
     /// Records, without this one.
     pub(crate) records: u64,
     /// Sum of the records' digests, without this one.
@@ -61,7 +64,7 @@ pub(crate) struct Generation {
 impl Generation {
     /// A store without records.
     pub(crate) fn empty(id: StoreId, counter: u64) -> Self {
-        Self { id, counter, records: 0, digest: 0 }
+        Self { id, counter, ahead: counter, records: 0, digest: 0 }
     }
 
     /// Takes a record in.
@@ -79,7 +82,7 @@ impl Generation {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
         bytes.extend_from_slice(&self.id.0);
-        for number in [self.counter, self.records, self.digest] {
+        for number in [self.counter, self.ahead, self.records, self.digest] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -89,11 +92,13 @@ impl Generation {
         let (&[FORMAT], rest) = bytes.split_first_chunk::<1>()? else { return None };
         let (&id, rest) = rest.split_first_chunk()?;
         let (&counter, rest) = rest.split_first_chunk()?;
+        let (&ahead, rest) = rest.split_first_chunk()?;
         let (&records, rest) = rest.split_first_chunk()?;
         let (&digest, rest) = rest.split_first_chunk()?;
         rest.is_empty().then(|| Self {
             id: StoreId(id),
             counter: u64::from_le_bytes(counter),
+            ahead: u64::from_le_bytes(ahead),
             records: u64::from_le_bytes(records),
             digest: u64::from_le_bytes(digest),
         })

@@ -5,11 +5,16 @@
 //! ```text
 //! lock                 held while the store is open
 //! store/engine/        sled's files
+//! store/journal-<n>    batches after number n that the engine does not have yet (crate::journal)
 //! store/generation     which store this is and how far it had come (crate::generation)
 //! snapshot-<counter>   the two newest logical snapshots (crate::snapshot)
 //! damaged-<n>/         what recovery set aside: a store, snapshots that could not be read
 //! *.new                unfinished work, removed at the next open
 //! ```
+//!
+//! A flush writes to the journal only, which costs a write and a sync; the engine is given what has
+//! gathered there in steps, later (crate::settle). What is read is the engine's records with those
+//! of the journal, which are in memory, laid over them.
 //!
 //! Whatever stands under its final name is complete and on disk: everything is built beside it,
 //! synced and renamed.
@@ -18,7 +23,10 @@ mod batch;
 mod directory;
 mod engine;
 mod generation;
+mod journal;
+mod pending;
 mod restore;
+mod settle;
 mod snapshot;
 mod store;
 

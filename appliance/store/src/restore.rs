@@ -2,9 +2,12 @@
 //! newest snapshot that can be read. Building comes first; until the new store is complete and on
 //! disk nothing of the old one is touched.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use sled::InlineArray;
 
 use crate::batch::Contents;
 use crate::directory;
@@ -64,6 +67,12 @@ pub enum Damage {
         /// The last batch that was found.
         found: u64,
     },
+    /// The journal is damaged before its end.
+    #[error("the journal is damaged")]
+    Journal,
+    /// A journal is missing: batches between the engine's last and the journal's first.
+    #[error("a part of the journal is missing")]
+    JournalGap,
     /// The records read well and are not those of any one moment.
     #[error("the contents do not match their digest ({found} records, {expected} expected)")]
     Contents {
@@ -141,9 +150,12 @@ pub(crate) struct Builder {
 impl Builder {
     /// Adds changes, in order.
     pub(crate) fn add(&mut self, changes: &[snapshot::Frame]) -> Result<(), BuildFailure> {
-        let changes = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+        let inline = |bytes: &Vec<u8>| InlineArray::from(bytes.as_slice());
+        // Of several changes to a key the last counts.
+        let changes: BTreeMap<_, _> =
+            changes.iter().map(|(key, value)| (inline(key), value.as_ref().map(inline))).collect();
         let before = self.contents.bytes;
-        self.contents.apply(changes, self.counter)?;
+        self.contents.apply(changes, self.counter, self.counter)?;
         self.unflushed += self.contents.bytes.saturating_sub(before);
         if self.unflushed > BUILD_FLUSH_BYTES {
             self.contents.engine.flush()?;

@@ -144,6 +144,7 @@ impl Footer {
             generation: Generation {
                 id: StoreId(id),
                 counter: u64::from_le_bytes(counter),
+                ahead: u64::from_le_bytes(counter),
                 records: u64::from_le_bytes(records),
                 digest: u64::from_le_bytes(digest),
             },

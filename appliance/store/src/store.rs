@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::batch::{CHUNK, Contents, Effect};
+use crate::batch::{CHUNK, Contents};
 use crate::directory;
-use crate::engine::{Engine, EngineFailure, EngineOpenFailure};
+use crate::engine::{Engine, EngineFailure, EngineOpenFailure, Record};
 use crate::generation::{Floor, RECORD_KEY, Sidecar};
+use crate::journal::{self, Journal, Unusable};
+use crate::pending::Pending;
 use crate::restore::{self, BuildFailure, Damage, NotRestored, Restored};
 use crate::snapshot::{self, SnapshotDamage, SnapshotFailure, SnapshotFile, SnapshotProgress};
 
@@ -24,11 +26,13 @@ pub struct Options {
     /// Batches are refused when fewer bytes than these are free: the engine needs space to move
     /// its leaves, and cannot go on after it once failed to write.
     pub reserve_bytes: u64,
+    /// Changes that a step of settling gives to the engine: as many as may keep others waiting.
+    pub settle_step: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { reserve_bytes: 64 * 1024 * 1024 }
+        Self { reserve_bytes: 64 * 1024 * 1024, settle_step: 1024 }
     }
 }
 
@@ -140,10 +144,12 @@ impl From<EngineFailure> for WriteFailure {
 /// Figures of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
-    /// Records.
+    /// Records in the engine, which has come to batch `settled`.
     pub records: u64,
-    /// Bytes of all keys and values.
+    /// Bytes of all their keys and values.
     pub content_bytes: u64,
+    /// The last batch that the engine has.
+    pub settled: u64,
     /// Bytes of everything in the store's directory.
     pub disk_bytes: u64,
     /// Batches applied since the store was first made.
@@ -155,9 +161,13 @@ pub struct Stats {
 /// An open store. It is closed when dropped; `close` also tells whether that went well.
 #[derive(Debug)]
 pub struct Store {
-    dir: PathBuf,
-    options: Options,
-    contents: Contents,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) contents: Contents,
+    pub(crate) journal: Journal,
+    pub(crate) pending: Pending,
+    /// The last batch applied.
+    pub(crate) counter: u64,
     sidecar: Sidecar,
     flushed: u64,
     snapshot: Option<snapshot::Writer>,
@@ -219,18 +229,34 @@ impl Store {
             }
             other => other,
         };
-        let (contents, sidecar, floor) = opened.map_err(|failure| match failure {
-            EngineOpenFailure::Environment(source) => refused(source),
-            // Built and synced a moment ago: this is the disk, not the store.
-            EngineOpenFailure::Damaged(damage) => refused(io::Error::other(damage)),
-        })?;
+        let Existing { contents, sidecar, floor, mut pending, counter } =
+            opened.map_err(|failure| match failure {
+                EngineOpenFailure::Environment(source) => refused(source),
+                // Built and synced a moment ago: this is the disk, not the store.
+                EngineOpenFailure::Damaged(damage) => refused(io::Error::other(damage)),
+            })?;
+        let in_store = dir.join(restore::STORE);
+        let journal =
+            Journal::create(&in_store, contents.generation.id, counter).map_err(refused)?;
+        let others = journal::list(&in_store).map_err(refused)?;
+        let others = others.into_iter().map(|(_, path)| path).filter(|path| *path != journal.path);
+        if contents.generation.counter < counter {
+            pending.rotate(counter, others.collect());
+        } else {
+            for done in others {
+                directory::remove(&done).map_err(refused)?;
+            }
+        }
         let how = how.unwrap_or(if floor.is_closed { How::Clean } else { How::Recovered });
 
         let mut store = Self {
             dir: path(),
             options,
-            flushed: contents.generation.counter,
+            flushed: counter,
             contents,
+            journal,
+            pending,
+            counter,
             sidecar,
             snapshot: None,
             newest_snapshot: snapshot::list(dir).map_err(refused)?.first().map(|file| file.counter),
@@ -263,11 +289,30 @@ impl Store {
     pub fn scan_all(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), WriteFailure> {
         let mut last = RECORD_KEY.to_vec();
         loop {
-            let records = self.contents.engine.records_after(Some(&last), CHUNK)?;
+            let records = self.records_after(&last)?;
             let Some((key, _)) = records.last() else { return Ok(()) };
             last = key.to_vec();
             for (key, value) in &records {
                 visit(key, value);
+            }
+        }
+    }
+
+    /// Some records in the order of their keys, from the first key after `after`; none only when
+    /// there are no more.
+    fn records_after(&mut self, after: &[u8]) -> Result<Vec<Record>, EngineFailure> {
+        let mut after = after.to_vec();
+        loop {
+            let records = self.contents.engine.records_after(Some(&after), CHUNK)?;
+            let is_end = records.len() < CHUNK;
+            if self.pending.is_empty() {
+                return Ok(records);
+            }
+            let last = records.last().filter(|_| !is_end).map(|(key, _)| key.to_vec());
+            let records = self.pending.overlay(records, &after, last.as_deref());
+            match last {
+                Some(last) if records.is_empty() => after = last,
+                _ => return Ok(records),
             }
         }
     }
@@ -290,15 +335,23 @@ impl Store {
         if self.contents.engine.is_stopped() {
             return Err(WriteFailure::Stopped);
         }
-        let free = directory::free(&self.dir).map_err(WriteFailure::Io)?;
-        let reserve = self.options.reserve_bytes;
-        if free < reserve {
-            return Err(WriteFailure::DiskFull { free, reserve });
+        self.check_space(1)?;
+        self.settle_if_too_long()?;
+        for (key, value) in changes() {
+            self.journal.add(key, value);
+            self.pending.add(key, value);
         }
-        let counter = self.contents.generation.counter.saturating_add(1);
-        let effects = self.contents.apply(changes(), counter)?;
-        self.note_in_snapshot(&effects);
+        self.counter = self.counter.saturating_add(1);
+        self.journal.end_batch(self.counter);
+        self.note_in_snapshot(batch);
         Ok(())
+    }
+
+    /// Whether the reserve, or a part of it, is free.
+    pub(crate) fn check_space(&self, part: u64) -> Result<(), WriteFailure> {
+        let free = directory::free(&self.dir).map_err(WriteFailure::Io)?;
+        let reserve = self.options.reserve_bytes / part;
+        if free < reserve { Err(WriteFailure::DiskFull { free, reserve }) } else { Ok(()) }
     }
 
     /// Makes every batch applied so far durable: it is on disk when this returns.
@@ -306,12 +359,18 @@ impl Store {
     /// # Errors
     /// When the disk or the engine fails.
     pub fn flush(&mut self) -> Result<(), WriteFailure> {
-        let counter = self.contents.generation.counter;
-        if self.flushed == counter && !self.contents.engine.is_stopped() {
+        if self.contents.engine.is_stopped() {
+            return Err(WriteFailure::Stopped);
+        }
+        if self.flushed == self.counter {
             return Ok(());
         }
-        self.contents.engine.flush()?;
-        self.flushed = counter;
+        if let Err(error) = self.journal.commit() {
+            // What of the frame is on disk nobody knows; nothing may follow it.
+            self.contents.engine.stop();
+            return Err(WriteFailure::Io(error));
+        }
+        self.flushed = self.counter;
         if let Err(error) = self.write_floor(false) {
             // The batch is safe; only the evidence of it lags behind.
             tracing::warn!(%error, "the generation file could not be written");
@@ -326,8 +385,7 @@ impl Store {
     /// # Errors
     /// When the snapshot cannot be written; it is given up, the next step begins another.
     pub fn snapshot(&mut self, budget: usize) -> Result<SnapshotProgress, SnapshotFailure> {
-        if self.snapshot.is_none() && self.newest_snapshot == Some(self.contents.generation.counter)
-        {
+        if self.snapshot.is_none() && self.newest_snapshot == Some(self.counter) {
             return Ok(SnapshotProgress::Unchanged);
         }
         let mut writer = match self.snapshot.take() {
@@ -337,6 +395,12 @@ impl Store {
         match self.snapshot_step(&mut writer, budget) {
             Ok(false) => {
                 self.snapshot = Some(writer);
+                Ok(SnapshotProgress::More)
+            }
+            Ok(true) if budget < usize::MAX && self.pending.len() > self.options.settle_step => {
+                // The end of a snapshot needs an engine that has everything; not all in one step.
+                self.snapshot = Some(writer);
+                self.settle(true).map_err(SnapshotFailure::Store)?;
                 Ok(SnapshotProgress::More)
             }
             Ok(true) => self.finish_snapshot(writer).map(SnapshotProgress::Done),
@@ -363,13 +427,12 @@ impl Store {
         if dir.join(restore::STORE).exists() {
             return Err(BuildFailure::Exists);
         }
-        let counter = self.contents.generation.counter;
-        let engine = &mut self.contents.engine;
+        let counter = self.counter;
         restore::build(dir, counter, |builder| {
             let mut last = RECORD_KEY.to_vec();
             loop {
-                let records = engine
-                    .records_after(Some(&last), CHUNK)
+                let records = self
+                    .records_after(&last)
                     .map_err(|failure| BuildFailure::Source(failure.to_string().into()))?;
                 let Some((key, _)) = records.last() else { return Ok(()) };
                 last = key.to_vec();
@@ -390,7 +453,8 @@ impl Store {
             records: self.contents.generation.records,
             content_bytes: self.contents.bytes,
             disk_bytes: directory::size(&self.dir)?,
-            batches: self.contents.generation.counter,
+            settled: self.contents.generation.counter,
+            batches: self.counter,
             flushed: self.flushed,
         })
     }
@@ -410,8 +474,14 @@ impl Store {
         if let Some(writer) = self.snapshot.take() {
             writer.abandon();
         }
+        self.flush()?;
+        if self.check_space(2).is_ok() {
+            self.settle_all()?;
+        }
         self.contents.engine.close()?;
-        self.flushed = self.contents.generation.counter;
+        if self.is_settled() {
+            directory::remove(&self.journal.path).map_err(WriteFailure::Io)?;
+        }
         self.write_floor(true).and_then(|()| self.sidecar.sync()).map_err(WriteFailure::Io)
     }
 
@@ -438,9 +508,7 @@ impl Store {
         let mut written: usize = 0;
         while written < budget {
             let records = self
-                .contents
-                .engine
-                .records_after(Some(&writer.passed), CHUNK)
+                .records_after(&writer.passed)
                 .map_err(|failure| SnapshotFailure::Store(failure.into()))?;
             if records.is_empty() {
                 return Ok(true);
@@ -459,12 +527,16 @@ impl Store {
 
     fn finish_snapshot(
         &mut self,
-        writer: snapshot::Writer,
+        mut writer: snapshot::Writer,
     ) -> Result<SnapshotFile, SnapshotFailure> {
-        // A snapshot that is ahead of the store would make the store look stale after a crash.
-        if let Err(failure) = self.flush() {
+        // A snapshot that is ahead of the store would make the store look stale after a crash, and
+        // only the engine tells how many records there are. If the disk is full, that is known
+        // before the engine writes.
+        let settled = writer.sync().map_err(SnapshotFailure::Io);
+        let settled = settled.and_then(|()| self.settle_all().map_err(SnapshotFailure::Store));
+        if let Err(failure) = settled {
             writer.abandon();
-            return Err(SnapshotFailure::Store(failure));
+            return Err(failure);
         }
         let file = writer.finish(&self.dir, self.contents.generation, SystemTime::now())?;
         self.newest_snapshot = Some(file.counter);
@@ -474,13 +546,13 @@ impl Store {
     }
 
     /// Keeps a snapshot under way true: it has passed keys that a batch has now changed.
-    fn note_in_snapshot(&mut self, effects: &[Effect<'_>]) {
+    fn note_in_snapshot(&mut self, batch: &[(Vec<u8>, Option<Vec<u8>>)]) {
         let Some(writer) = &mut self.snapshot else { return };
         let passed = writer.passed.clone();
-        let noted = effects
+        let noted = batch
             .iter()
-            .filter(|(key, _)| *key <= passed.as_slice())
-            .try_for_each(|(key, value)| writer.add(key, *value).map(drop));
+            .filter(|(key, _)| *key <= passed)
+            .try_for_each(|(key, value)| writer.add(key, value.as_deref()).map(drop));
         if let Err(error) = noted {
             tracing::warn!(%error, "the snapshot under way is given up");
             if let Some(writer) = self.snapshot.take() {
@@ -498,13 +570,24 @@ impl Drop for Store {
     }
 }
 
+/// A store as it was found.
+struct Existing {
+    contents: Contents,
+    sidecar: Sidecar,
+    floor: Floor,
+    /// What the journal holds and the engine does not.
+    pending: Pending,
+    /// The last batch.
+    counter: u64,
+}
+
 /// Opens the store in its place and compares it with what is known of it elsewhere: the
 /// generation file, the ends of its snapshots. `last_known` learns how far it had come.
 fn open_existing(
     dir: &Path,
     snapshots: &[SnapshotFile],
     last_known: &mut Option<u64>,
-) -> Result<(Contents, Sidecar, Floor), EngineOpenFailure> {
+) -> Result<Existing, EngineOpenFailure> {
     let store = dir.join(restore::STORE);
     let sidecar =
         Sidecar::open(&store.join(restore::SIDECAR)).map_err(EngineOpenFailure::Environment)?;
@@ -518,7 +601,17 @@ fn open_existing(
         let damage = Damage::OtherStore { expected: floor.id, found: found.id };
         return Err(EngineOpenFailure::Damaged(damage));
     }
-    let mut expected = floor.counter;
+    let mut pending = Pending::default();
+    let journals = journal::list(&store).map_err(EngineOpenFailure::Environment)?;
+    let counter = journal::replay(&journals, found.id, found.counter, |key, value| {
+        pending.add(key, value);
+    })
+    .map_err(|unusable| match unusable {
+        Unusable::Io(error) => error.into(),
+        Unusable::Damaged => EngineOpenFailure::Damaged(Damage::Journal),
+        Unusable::Gap => EngineOpenFailure::Damaged(Damage::JournalGap),
+    })?;
+    let mut expected = floor.counter.max(found.ahead);
     for file in snapshots {
         // One that cannot be read is no evidence; it is replaced in its turn.
         if let Ok(footer) = snapshot::footer(&file.path)
@@ -528,11 +621,10 @@ fn open_existing(
         }
     }
     *last_known = Some(expected);
-    if found.counter < expected {
-        let damage = Damage::Stale { expected, found: found.counter };
-        return Err(EngineOpenFailure::Damaged(damage));
+    if counter < expected {
+        return Err(EngineOpenFailure::Damaged(Damage::Stale { expected, found: counter }));
     }
-    Ok((contents, sidecar, floor))
+    Ok(Existing { contents, sidecar, floor, pending, counter })
 }
 
 fn build_error(failure: BuildFailure) -> io::Error {

@@ -60,7 +60,8 @@ fn start() -> Fixture {
                 let _ = permits.recv();
                 Ok::<_, Infallible>(())
             };
-            store.run(Disk { write, snapshot: || Ok::<_, Infallible>(true) }, &events)
+            let snapshot = || Ok::<_, Infallible>(true);
+            store.run(Disk { write, settle: |_| Ok(false), snapshot }, &events)
         });
     }
     let streams = Streams {

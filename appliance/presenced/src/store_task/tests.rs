@@ -47,6 +47,7 @@ fn start() -> Fixture {
                     }
                     Ok(())
                 },
+                settle: |_| Ok(false),
                 snapshot: || {
                     // The second step completes it.
                     let step = memory.snapshots.fetch_add(1, Ordering::SeqCst);

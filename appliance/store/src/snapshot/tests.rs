@@ -3,7 +3,7 @@
 use super::*;
 
 fn generation() -> Generation {
-    Generation { id: StoreId([3; 16]), counter: 0x2a, records: 2, digest: 99 }
+    Generation { id: StoreId([3; 16]), counter: 0x2a, ahead: 0x2a, records: 2, digest: 99 }
 }
 
 fn write(dir: &Path, records: &[(&[u8], Option<&[u8]>)], counter: u64) -> SnapshotFile {

@@ -106,7 +106,7 @@ fn a_full_disk_refuses_batches_until_there_is_space() {
     let (mut store, _) = Store::open(dir.path(), options()).unwrap();
     store.apply(&batch(1)).unwrap();
     store.close().unwrap();
-    let full = Options { reserve_bytes: u64::MAX };
+    let full = Options { reserve_bytes: u64::MAX, ..options() };
     let (mut store, _) = Store::open(dir.path(), full).unwrap();
     assert!(matches!(store.apply(&batch(2)), Err(WriteFailure::DiskFull { .. })));
     assert!(matches!(store.snapshot(1), Err(SnapshotFailure::DiskFull { .. })));

@@ -21,10 +21,27 @@ const LAST: u64 = 200;
 
 /// A store of 200 batches with snapshots of the first 100 and 150.
 fn store(dir: &Path) {
+    open_store(dir).close().unwrap();
+}
+
+/// The same, as it is found when its process is killed: a part of it is in the journals only.
+fn killed_store(dir: &Path) {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = open_store(scratch.path());
+    copy(scratch.path(), dir);
+    drop(store);
+}
+
+fn open_store(dir: &Path) -> Store {
     let (mut store, _) = Store::open(dir, options()).unwrap();
     for number in 1..=LAST {
         store.apply(&batch(number)).unwrap();
         store.flush().unwrap();
+        // Two steps a batch keep up; in the end there are two journals.
+        if number < LAST - 10 || number == LAST - 5 {
+            store.settle(true).unwrap();
+            store.settle(number < LAST - 10).unwrap();
+        }
         if number == OLDER || number == NEWER {
             store.snapshot(usize::MAX).unwrap();
         }
@@ -33,7 +50,7 @@ fn store(dir: &Path) {
             store = Store::open(dir, options()).unwrap().0;
         }
     }
-    store.close().unwrap();
+    store
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -95,9 +112,15 @@ fn any_damaged_file_is_noticed_or_did_not_matter() {
     if child::role().is_none() {
         return child::run(TEST, "judge");
     }
+    for make in [store, killed_store] {
+        damage_every_file_of(make);
+    }
+}
+
+fn damage_every_file_of(make: fn(&Path)) {
     let scratch = tempfile::tempdir().unwrap();
     let good = scratch.path().join("good");
-    store(&good);
+    make(&good);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let (mut noticed, mut harmless) = (0, 0);
     for (path, bytes) in files(&good) {
@@ -162,6 +185,42 @@ fn a_missing_part_is_damage_of_its_own_kind() {
 }
 
 #[test]
+fn a_journal_that_is_missing_cut_or_damaged_is_noticed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let good = scratch.path().join("good");
+    killed_store(&good);
+    let journals: Vec<_> = files(&good)
+        .into_iter()
+        .filter(|(path, _)| path.to_str().unwrap().contains("journal-"))
+        .collect();
+    let [(old, old_bytes), (new, new_bytes)] = &journals[..] else { panic!("{journals:?}") };
+    let restored_with = |path: &Path, bytes: Option<&[u8]>| {
+        let dir = tempfile::tempdir_in(scratch.path()).unwrap();
+        copy(&good, dir.path());
+        match bytes {
+            Some(bytes) => fs::write(dir.path().join(path), bytes).unwrap(),
+            None => fs::remove_file(dir.path().join(path)).unwrap(),
+        }
+        let (restored, last) = restored(dir.path());
+        assert_eq!((last, restored.batches_lost), (NEWER, Some(LAST - NEWER)));
+        restored.damage
+    };
+    let mut flipped = new_bytes.clone();
+    flipped[100] ^= 1;
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
+    assert!(matches!(restored_with(old, None), Damage::JournalGap));
+    assert!(matches!(restored_with(old, Some(&cut(old_bytes))), Damage::JournalGap));
+    assert!(matches!(restored_with(new, Some(&flipped)), Damage::Journal));
+    let stale = |found| move |damage| matches!(damage, Damage::Stale { expected: LAST, found: f } if f == found);
+    assert!(stale(LAST - 1)(restored_with(new, Some(&cut(new_bytes)))));
+    assert!(stale(LAST - 5)(restored_with(new, None)));
+    // As it is, it is whole.
+    let (opened, last) = open(&good).unwrap();
+    assert!(matches!(opened.how, How::Recovered) && last == LAST, "{opened:?}");
+    assert!(journals.iter().all(|(path, _)| !good.join(path).exists()));
+}
+
+#[test]
 fn an_old_store_put_back_is_noticed() {
     let scratch = tempfile::tempdir().unwrap();
     let (now, old) = (scratch.path().join("now"), scratch.path().join("old"));
@@ -211,7 +270,7 @@ fn a_record_that_is_gone_or_changed_in_sound_files_is_noticed() {
     let scratch = tempfile::tempdir().unwrap();
     let good = scratch.path().join("good");
     store(&good);
-    let spoil: [fn(&sled::Db<32>, &[u8]); 2] = [
+    let spoil: [fn(&sled::Db<64>, &[u8]); 2] = [
         |db, key| assert!(db.remove(key).unwrap().is_some()),
         |db, key| assert!(db.insert(key, b"other").unwrap().is_some()),
     ];
@@ -219,7 +278,7 @@ fn a_record_that_is_gone_or_changed_in_sound_files_is_noticed() {
         let dir = tempfile::tempdir_in(scratch.path()).unwrap();
         copy(&good, dir.path());
         let config = sled::Config::new().path(dir.path().join("store/engine"));
-        let db: sled::Db<32> = config.flush_every_ms(None).open().unwrap();
+        let db: sled::Db<64> = config.flush_every_ms(None).open().unwrap();
         let (key, _) = db.range::<&[u8], _>(&b"p"[..]..).next().unwrap().unwrap();
         spoil(&db, &key);
         drop(db);

@@ -10,6 +10,7 @@ use crate::workload::{self, Batch, Records};
 enum Step {
     Apply(Batch),
     Flush,
+    Settle,
     /// A step of a snapshot, of so many bytes.
     Snapshot(usize),
     Close,
@@ -30,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec((key(), value), 0..60).prop_map(Step::Apply),
         2 => Just(Step::Flush),
+        4 => Just(Step::Settle),
         3 => (1..8_000_usize).prop_map(Step::Snapshot),
         1 => Just(Step::Snapshot(usize::MAX)),
         1 => Just(Step::Close),
@@ -59,6 +61,7 @@ proptest! {
                     workload::apply(&mut expected, batch);
                 }
                 Step::Flush => store.flush().unwrap(),
+                Step::Settle => drop(store.settle(true).unwrap()),
                 Step::Snapshot(budget) => drop(store.snapshot(budget).unwrap()),
                 Step::Close | Step::Drop => {
                     if matches!(step, Step::Close) {
@@ -72,7 +75,11 @@ proptest! {
                     store = again;
                 }
             }
+            prop_assert_eq!(&workload::records(&mut store), &expected);
             let stats = store.stats().unwrap();
+            if stats.settled < stats.batches {
+                continue;
+            }
             prop_assert_eq!(stats.records, expected.len() as u64);
             let bytes: usize = expected.iter().map(|(key, value)| key.len() + value.len()).sum();
             prop_assert_eq!(stats.content_bytes, bytes as u64);

@@ -106,13 +106,25 @@ fn judge(life: &str, states: usize) {
     assert!(lost_nothing > 0 && lost_unacknowledged > 0, "{life}: the states are all alike");
 }
 
-/// A moment to lose power at: any, or one beside a sync or a change of names.
+/// A moment to lose power at: any, one beside a sync or a change of names, or one beside a write
+/// to a journal, where it shows whether a batch is there or not.
 fn moment(events: &[Event], random: &mut ChaCha8Rng) -> usize {
     let any = workload::below(random, events.len() as u64) as usize + 1;
-    if workload::below(random, 2) == 0 {
+    let kind = workload::below(random, 3);
+    if kind == 0 {
         return any;
     }
-    let next = events[any - 1..].iter().position(|event| !matches!(event, Event::Write { .. }));
+    let is_journal = |handle| {
+        let opened = events.iter().rev().find_map(|event| match event {
+            Event::Open { handle: opened, path, .. } if *opened == handle => Some(path),
+            _ => None,
+        });
+        opened.is_some_and(|path| path.contains("journal"))
+    };
+    let next = events[any - 1..].iter().position(|event| match event {
+        Event::Write { handle, .. } => kind == 1 && is_journal(*handle),
+        _ => kind == 2,
+    });
     (any + next.unwrap_or_default() + workload::below(random, 2) as usize).min(events.len())
 }
 

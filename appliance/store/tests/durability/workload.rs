@@ -78,11 +78,11 @@ pub(crate) fn last_batch(store: &mut Store) -> u64 {
 
 /// Options for small test disks.
 pub(crate) fn options() -> Options {
-    Options { reserve_bytes: 1 << 20 }
+    Options { reserve_bytes: 1 << 20, settle_step: 20 }
 }
 
 /// Goes on with the workload: after each flush tells which batch is now on disk, and takes a
-/// step of a snapshot now and then. Ends after a batch number or never.
+/// step of settling or of a snapshot now and then. Ends after a batch number or never.
 pub(crate) fn work(dir: &Path, seed: u64, through: u64, mut acknowledge: impl FnMut(u64)) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (mut store, _) = Store::open(dir, options()).unwrap();
@@ -94,6 +94,9 @@ pub(crate) fn work(dir: &Path, seed: u64, through: u64, mut acknowledge: impl Fn
         }
         store.flush().unwrap();
         acknowledge(number);
+        if below(&mut random, 3) > 0 {
+            store.settle(true).unwrap();
+        }
         if below(&mut random, 2) == 0 {
             store.snapshot(30_000).unwrap();
         }
