@@ -103,16 +103,16 @@ fn live(dir: &Path) {
 #[test]
 fn a_full_disk_refuses_batches_until_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(dir.path(), options()).unwrap();
+    let (mut store, _) = workload::open(dir.path()).unwrap();
     store.apply(&batch(1)).unwrap();
     store.close().unwrap();
     let full = Options { reserve_bytes: u64::MAX, ..options() };
-    let (mut store, _) = Store::open(dir.path(), full).unwrap();
+    let (mut store, _) = workload::open_with(dir.path(), &full).unwrap();
     assert!(matches!(store.apply(&batch(2)), Err(WriteFailure::DiskFull { .. })));
     assert!(matches!(store.snapshot(1), Err(SnapshotFailure::DiskFull { .. })));
     store.flush().unwrap();
     store.close().unwrap();
-    let (mut store, _) = Store::open(dir.path(), options()).unwrap();
+    let (mut store, _) = workload::open(dir.path()).unwrap();
     assert_eq!(last_batch(&mut store), 1);
     store.apply(&batch(2)).unwrap();
     store.close().unwrap();
@@ -121,16 +121,16 @@ fn a_full_disk_refuses_batches_until_there_is_space() {
 #[test]
 fn a_store_has_one_owner() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path(), options()).unwrap();
+    let (store, _) = workload::open(dir.path()).unwrap();
     assert!(matches!(Store::open(dir.path(), options()), Err(OpenFailure::InUse { .. })));
     drop(store);
-    Store::open(dir.path(), options()).unwrap();
+    workload::open(dir.path()).unwrap();
 }
 
 #[test]
 fn a_refused_key_leaves_the_whole_batch_out() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(dir.path(), options()).unwrap();
+    let (mut store, _) = workload::open(dir.path()).unwrap();
     for key in [vec![], vec![0], vec![0, 1], vec![1; 70_000]] {
         let changes = [(vec![1], Some(vec![1])), (key, Some(vec![2]))];
         assert!(matches!(store.apply(&changes), Err(WriteFailure::Key(_))));

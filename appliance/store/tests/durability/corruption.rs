@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use store::{Damage, How, OpenFailure, Opened, Restored, Store};
 
-use crate::child;
-use crate::workload::{batch, below, last_batch, options};
+use crate::workload::{batch, below, last_batch};
+use crate::{child, workload};
 
 const LONGEST_OPEN: Duration = Duration::from_secs(120);
 const OLDER: u64 = 100;
@@ -33,7 +33,7 @@ fn killed_store(dir: &Path) {
 }
 
 fn open_store(dir: &Path) -> Store {
-    let (mut store, _) = Store::open(dir, options()).unwrap();
+    let (mut store, _) = workload::open(dir).unwrap();
     for number in 1..=LAST {
         store.apply(&batch(number)).unwrap();
         store.flush().unwrap();
@@ -47,7 +47,7 @@ fn open_store(dir: &Path) -> Store {
         }
         if number == LAST / 2 {
             store.close().unwrap();
-            store = Store::open(dir, options()).unwrap().0;
+            store = workload::open(dir).unwrap().0;
         }
     }
     store
@@ -85,7 +85,7 @@ fn open(dir: &Path) -> Result<(Opened, u64), OpenFailure> {
     let (sender, receiver) = sync_channel(1);
     let dir = dir.to_path_buf();
     std::thread::spawn(move || {
-        let opened = Store::open(&dir, options()).map(|(mut store, opened)| {
+        let opened = workload::open(&dir).map(|(mut store, opened)| {
             let last = last_batch(&mut store);
             store.close().unwrap();
             (opened, last)
@@ -224,12 +224,12 @@ fn a_journal_that_is_missing_cut_or_damaged_is_noticed() {
 fn an_old_store_put_back_is_noticed() {
     let scratch = tempfile::tempdir().unwrap();
     let (now, old) = (scratch.path().join("now"), scratch.path().join("old"));
-    let (mut store, _) = Store::open(&now, options()).unwrap();
+    let (mut store, _) = workload::open(&now).unwrap();
     for number in 1..=20 {
         if number == 11 {
             store.close().unwrap();
             copy(&now, &old);
-            store = Store::open(&now, options()).unwrap().0;
+            store = workload::open(&now).unwrap().0;
         }
         store.apply(&batch(number)).unwrap();
         store.flush().unwrap();
@@ -255,7 +255,7 @@ fn an_old_store_put_back_is_noticed() {
     }
 
     let other = scratch.path().join("other");
-    Store::open(&other, options()).unwrap();
+    workload::open(&other).unwrap();
     let dir = tempfile::tempdir_in(scratch.path()).unwrap();
     copy(&now, dir.path());
     fs::remove_dir_all(dir.path().join("store/engine")).unwrap();
@@ -330,7 +330,7 @@ fn a_bad_snapshot_is_passed_over_and_two_bad_ones_change_nothing() {
 fn an_index_without_its_next_log_opens_again_and_again() {
     // What a crash leaves between sled's renaming of its index and its making of the log.
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(dir.path(), options()).unwrap();
+    let (mut store, _) = workload::open(dir.path()).unwrap();
     store.apply(&batch(1)).unwrap();
     store.close().unwrap();
     let metadata = dir.path().join("store/engine/metadata");
@@ -351,7 +351,7 @@ fn a_copy_is_a_store_of_its_own() {
     let scratch = tempfile::tempdir().unwrap();
     let (one, two) = (scratch.path().join("one"), scratch.path().join("two"));
     store(&one);
-    let (mut store, _) = Store::open(&one, options()).unwrap();
+    let (mut store, _) = workload::open(&one).unwrap();
     store.copy_to(&two).unwrap();
     assert!(matches!(store.copy_to(&two), Err(store::BuildFailure::Exists)));
     store.apply(&batch(LAST + 1)).unwrap();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, RngSeed};
-use store::{How, Store};
+use store::How;
 
 use crate::workload::{self, Batch, Records};
 
@@ -52,7 +52,7 @@ proptest! {
     fn the_store_holds_what_the_map_holds(steps in prop::collection::vec(step(), 1..40)) {
         let dir = tempfile::tempdir().unwrap();
         let mut expected = Records::new();
-        let (mut store, opened) = Store::open(dir.path(), workload::options()).unwrap();
+        let (mut store, opened) = workload::open(dir.path()).unwrap();
         prop_assert!(matches!(opened.how, How::New));
         for step in steps {
             match step {
@@ -69,7 +69,7 @@ proptest! {
                     } else {
                         drop(store);
                     }
-                    let (again, opened) = Store::open(dir.path(), workload::options()).unwrap();
+                    let (again, opened) = workload::open(dir.path()).unwrap();
                     prop_assert!(matches!(opened.how, How::Clean));
                     prop_assert_eq!(opened.records, expected.len() as u64);
                     store = again;
@@ -93,7 +93,7 @@ proptest! {
         store.snapshot(usize::MAX).unwrap();
         drop(store);
         std::fs::remove_dir_all(dir.path().join("store")).unwrap();
-        let (mut store, opened) = Store::open(dir.path(), workload::options()).unwrap();
+        let (mut store, opened) = workload::open(dir.path()).unwrap();
         prop_assert!(matches!(opened.how, How::RestoredFromSnapshot(_)));
         prop_assert_eq!(workload::records(&mut store), expected);
     }

@@ -2,11 +2,13 @@
 //! must be in the store.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use store::{Options, Store};
+use store::{OpenFailure, Opened, Options, Store};
 
 /// The key that every batch sets to its own number.
 const NUMBER: &[u8] = b"z";
@@ -79,6 +81,25 @@ pub(crate) fn last_batch(store: &mut Store) -> u64 {
 /// Options for small test disks.
 pub(crate) fn options() -> Options {
     Options { reserve_bytes: 1 << 20, settle_step: 20 }
+}
+
+/// Opens a store. A process that another test starts has our locks until it becomes another
+/// program; this waits for them.
+pub(crate) fn open(dir: &Path) -> Result<(Store, Opened), OpenFailure> {
+    open_with(dir, &options())
+}
+
+/// The same with options.
+pub(crate) fn open_with(dir: &Path, options: &Options) -> Result<(Store, Opened), OpenFailure> {
+    loop {
+        let opened = Store::open(dir, options.clone());
+        match &opened {
+            Err(OpenFailure::InUse { .. }) => {}
+            Err(OpenFailure::Io { source, .. }) if source.kind() == ErrorKind::WouldBlock => {}
+            _ => return opened,
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Goes on with the workload: after each flush tells which batch is now on disk, and takes a
