@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::quality::FixedState;
-use sip::aor::Aor;
+use sip::aor::Named;
 use sip::clock::{Instant, Now};
 use sip::digest::{Algorithm, Credentials, NonceMint, NonceVerdict, challenge};
 use sip::entropy::Entropy;
 use sip::flow::Flow;
-use sip::header::name_addr::NameAddr;
 use sip::message::{HeaderAccess, Request, method};
 
 use crate::config::{AddressBlock, Config};
@@ -219,9 +218,9 @@ impl CountWindow {
     }
 }
 
-/// The AoR in a From, To or P-Asserted-Identity header.
-pub(crate) fn aor_of(value: Option<&str>) -> Option<Aor> {
-    Aor::from_uri(&NameAddr::parse(value?).ok()?.uri).ok()
+/// Whom a From, To or P-Asserted-Identity header names.
+pub(crate) fn aor_of(value: Option<&str>) -> Option<Named<'_>> {
+    Named::by_header(value?).ok()
 }
 
 #[cfg(test)]

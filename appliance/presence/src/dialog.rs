@@ -64,6 +64,20 @@ pub(crate) struct Varying<'a> {
     pub(crate) body: usize,
 }
 
+impl SentBy {
+    /// The value of Contact.
+    pub(crate) fn contact(&self) -> &str {
+        self.closing
+            .strip_prefix(BEFORE_CONTACT)
+            .and_then(|rest| rest.strip_suffix(BEHIND_CONTACT))
+            .unwrap_or_default()
+    }
+}
+
+/// What stands around the value of Contact in a NOTIFY.
+const BEFORE_CONTACT: &str = "\r\nContact: ";
+const BEHIND_CONTACT: &str = "\r\nCSeq: ";
+
 impl Dialog {
     /// A dialog of these parts; `None` when they are longer than any message may be.
     pub(crate) fn new(parts: &Parts<'_>, sent_by: Arc<SentBy>) -> Option<Self> {
@@ -218,7 +232,8 @@ impl WaysOut {
         let sent_by = Arc::new(SentBy {
             opening: format!(" SIP/2.0\r\nVia: SIP/2.0/{via} {address};branch={MAGIC_COOKIE}")
                 .into(),
-            closing: format!("\r\nContact: {}\r\nCSeq: ", contact(transport, address)).into(),
+            closing: format!("{BEFORE_CONTACT}{}{BEHIND_CONTACT}", contact(transport, address))
+                .into(),
         });
         self.known.insert((transport, address), Arc::clone(&sent_by));
         sent_by
@@ -226,7 +241,7 @@ impl WaysOut {
 }
 
 /// Our Contact on a transport.
-pub(crate) fn contact(transport: Transport, sent_by: SocketAddr) -> String {
+fn contact(transport: Transport, sent_by: SocketAddr) -> String {
     match transport {
         Transport::Udp => format!("<sip:{sent_by}>"),
         Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
@@ -327,6 +342,7 @@ mod tests {
             ways.sent_by(Transport::Tcp, SocketAddr::from(([192, 0, 2, 1], port)));
         }
         assert!(ways.known.len() <= WaysOut::FEW, "{}", ways.known.len());
+        assert_eq!(kept.contact(), "<sip:192.0.2.1:5060>");
         let again = ways.sent_by(Transport::Udp, "192.0.2.1:5060".parse().unwrap());
         assert!(Arc::ptr_eq(&kept, &again));
     }

@@ -1,15 +1,14 @@
 //! Which owner a request belongs to; no rule of any owner stands here.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use sip::aor::{Aor, AorError};
+use sip::aor::{AorError, Named};
 use sip::clock::Now;
-use sip::header::name_addr::NameAddr;
-use sip::header::{expires, max_forwards, options};
+use sip::header::{expires, max_forwards, name_addr, options};
 use sip::message::{HeaderAccess, Method, Request, Uri, response_to};
 use sip::uri;
 
-use crate::reach::ip_of;
 use crate::rejection::{ALLOW, ALLOW_EVENTS, PIDF, Rejection};
 use crate::server::{Incoming, Server};
 use crate::user::UserSlot;
@@ -89,7 +88,7 @@ impl Server {
                 Target::Elsewhere => Err(Rejection::NotFound),
                 _ => self.register(now, incoming, identity),
             },
-            (Method::Subscribe, Some(tag)) => self.refresh(now, incoming, &tag, identity),
+            (Method::Subscribe, Some(tag)) => self.refresh(now, incoming, tag, identity),
             (Method::Subscribe, None) => match target {
                 Target::User(slot) => self.subscribe(now, incoming, slot, identity),
                 Target::Node | Target::Nobody | Target::Elsewhere => Err(Rejection::NotFound),
@@ -109,16 +108,16 @@ impl Server {
     }
 
     fn target(&self, target: &Uri) -> Result<Target, Rejection> {
-        let aor = match Aor::from_uri(target) {
-            Ok(aor) => Some(aor),
+        let named = match Named::by_uri(target) {
+            Ok(named) => Some(named),
             Err(AorError::NoUser) => None,
             Err(AorError::Scheme | AorError::Uri(_)) => return Err(Rejection::UnsupportedScheme),
         };
         if !self.is_our_host(target) {
             return Ok(Target::Elsewhere);
         }
-        let Some(aor) = aor else { return Ok(Target::Node) };
-        Ok(match self.users.find(aor.user()).filter(|slot| self.is_served(*slot)) {
+        let Some(named) = named else { return Ok(Target::Node) };
+        Ok(match self.users.find(&named.user).filter(|slot| self.is_served(*slot)) {
             Some(slot) => Target::User(slot),
             None => Target::Nobody,
         })
@@ -132,7 +131,7 @@ impl Server {
     /// for a domain mean the same users.
     pub(crate) fn is_our_domain(&self, host: &str) -> bool {
         host.eq_ignore_ascii_case(self.users.domain())
-            || ip_of(host).is_some_and(|ip| {
+            || uri::host_address(host).is_some_and(|ip| {
                 self.config.listeners.iter().any(|(_, a)| a.ip().to_canonical() == ip)
             })
     }
@@ -140,15 +139,15 @@ impl Server {
     /// Whether a URI leads to this node: its host is our domain, or it is an address and port
     /// that we listen on.
     pub(crate) fn is_our_host(&self, target: &Uri) -> bool {
-        let (host, port) = uri::host_port(target);
-        if host.eq_ignore_ascii_case(self.users.domain()) {
-            return true;
-        }
-        let Some(ip) = ip_of(&host) else { return false };
-        self.config.listeners.iter().any(|(transport, address)| {
-            address.ip().to_canonical() == ip
-                && address.port() == port.unwrap_or_else(|| transport.default_port())
-        })
+        let port = uri::port(target);
+        let listens = |ip: IpAddr| {
+            self.config.listeners.iter().any(|(transport, address)| {
+                address.ip().to_canonical() == ip
+                    && address.port() == port.unwrap_or_else(|| transport.default_port())
+            })
+        };
+        uri::address(target).is_some_and(listens)
+            || uri::host(target).eq_ignore_ascii_case(self.users.domain())
     }
 
     /// A request to the node itself that it has no use for.
@@ -203,6 +202,6 @@ fn check_extensions(request: &Request) -> Result<(), Rejection> {
 }
 
 /// The tag of To: the request is inside a dialog.
-pub(crate) fn to_tag(request: &Request) -> Option<String> {
-    NameAddr::parse(request.headers.value("To")?).ok()?.tag().map(str::to_owned)
+pub(crate) fn to_tag(request: &Request) -> Option<&str> {
+    name_addr::tag_of(request.headers.value("To")?)
 }

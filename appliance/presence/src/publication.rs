@@ -6,14 +6,14 @@ use std::time::Duration;
 use sip::clock::{Instant, Now, WallTime};
 use sip::header::event::Event;
 use sip::header::media_type::{Accept, MediaType};
-use sip::message::{HeaderAccess, Request, response_to};
+use sip::message::{HeaderAccess, Request};
 
 use crate::authentication::Identity;
 use crate::command::PublicationView;
 use crate::document::guard::Limits as DocumentLimits;
 use crate::document::pidf::{PublishedDocument, Tuple};
 use crate::record::{PublicationRecord, Table, encode};
-use crate::rejection::Rejection;
+use crate::rejection::{PIDF, Rejection};
 use crate::server::{Incoming, Server};
 use crate::user::{User, UserSlot};
 
@@ -155,10 +155,8 @@ impl Server {
                 self.add(now, incoming, slot, document, &tag, expires)?;
             }
         }
-        let mut response = response_to(request, 200, None, Some(&self.entropy.token()));
-        response.headers.append("SIP-ETag", &tag);
-        response.headers.append("Expires", &expires.as_secs().to_string());
-        self.answer(now, incoming, response);
+        let (to_tag, expires) = (self.entropy.token(), expires.as_secs().to_string());
+        self.accept(now, incoming, &to_tag, &[("SIP-ETag", &tag), ("Expires", &expires)]);
         self.tell_watchers(now, slot);
         Ok(())
     }
@@ -326,6 +324,10 @@ pub(crate) const PRESENCE: &str = "presence";
 
 /// Whether the sender takes presence documents; absent, it does (RFC 3856 §6.6).
 pub(crate) fn accepts_pidf(request: &Request) -> bool {
+    let mut values = request.headers.values("Accept");
+    if let (Some(PIDF), None) = (values.next(), values.next()) {
+        return true;
+    }
     Accept::from_values(request.headers.values("Accept"))
         .is_ok_and(|accept| accept.accepts("application", "pidf+xml"))
 }

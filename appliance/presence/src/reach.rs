@@ -1,10 +1,8 @@
 //! How to reach a peer that gave a Contact: over the flow it used, at its address, or by name.
 
-use std::net::IpAddr;
-
 use sip::flow::{Destination, Flow, Hop};
 use sip::locate::Target;
-use sip::message::{HeaderAccess, Request, Uri};
+use sip::message::{Header, Request, Uri};
 use sip::uri;
 
 /// The next hop towards a peer.
@@ -20,9 +18,16 @@ pub(crate) enum Reach {
 
 /// Whether a request came straight from its user agent, with no proxy between.
 pub(crate) fn is_direct(request: &Request) -> bool {
-    request.headers.values("Via").count() == 1
-        && request.headers.value("Record-Route").is_none()
-        && request.headers.value("Path").is_none()
+    let mut vias = 0;
+    for header in request.headers.iter() {
+        match header {
+            Header::Via(_) => vias += 1,
+            Header::RecordRoute(_) => return false,
+            Header::Other(name, _) if name.eq_ignore_ascii_case("Path") => return false,
+            _ => {}
+        }
+    }
+    vias == 1
 }
 
 /// Where requests for `target` go, when its owner last spoke to us over `flow`.
@@ -34,7 +39,7 @@ pub(crate) fn towards(target: &Uri, flow: &Flow, is_direct: bool) -> Reach {
     if is_direct && flow.transport.is_reliable() {
         return Reach::At(Destination::Flow(*flow));
     }
-    let numeric = numeric_host(target);
+    let numeric = uri::address(target);
     if is_direct
         && let Some(address) = numeric
         && address != flow.peer.ip().to_canonical()
@@ -66,13 +71,4 @@ pub(crate) fn at_hop(hop: Hop, flow: Option<&Flow>) -> Destination {
         }
         _ => Destination::Hop(hop),
     }
-}
-
-fn numeric_host(target: &Uri) -> Option<IpAddr> {
-    ip_of(&uri::host(target))
-}
-
-/// The address that a host of a URI is, if it is no name; one mapped into IPv6 counts as IPv4.
-pub(crate) fn ip_of(host: &str) -> Option<IpAddr> {
-    host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }

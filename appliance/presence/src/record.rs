@@ -73,7 +73,9 @@ pub enum Unreadable {
 #[must_use]
 pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     // A Vec takes whatever it is given, so there is nothing to fail.
-    postcard::to_extend(record, vec![FORMAT]).unwrap_or_default()
+    let mut value = Vec::with_capacity(256);
+    value.push(FORMAT);
+    postcard::to_extend(record, value).unwrap_or_default()
 }
 
 /// The record of a value.
@@ -133,10 +135,16 @@ pub struct BindingRecord {
     pub(crate) user_agent: String,
 }
 
+/// Writes octets as a sequence of them would be written, but all at once.
+fn in_one_piece<S: serde::Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(octets)
+}
+
 /// A publication.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublicationRecord {
     pub(crate) entity_tag: String,
+    #[serde(serialize_with = "in_one_piece")]
     pub(crate) document: Vec<u8>,
     pub(crate) modified_millis: u64,
     pub(crate) expires_millis: u64,

@@ -8,7 +8,7 @@ use sip::header::contact::Contact;
 use sip::header::cseq::CSeq;
 use sip::header::name_addr::NameAddr;
 use sip::header::options;
-use sip::message::{HeaderAccess, Request, Uri, response_to};
+use sip::message::{HeaderAccess, Request, Uri};
 use sip::uri;
 
 use crate::authentication::{Identity, aor_of};
@@ -306,21 +306,23 @@ impl Server {
     fn answer_register(&mut self, now: Now, slot: UserSlot, incoming: &Incoming) {
         let request = &incoming.request;
         let tag = self.entropy.token();
-        let mut response = response_to(request, 200, None, Some(&tag));
         let Some(user) = self.users.get(slot) else { return };
-        for binding in &user.bindings {
-            let left = binding.expires.since(now.monotonic).as_secs();
-            let value = format!("<{}>{};expires={left}", binding.contact, binding.parameters);
-            response.headers.append("Contact", &value);
-        }
+        let contacts: Vec<String> = user
+            .bindings
+            .iter()
+            .map(|binding| {
+                let left = binding.expires.since(now.monotonic).as_secs();
+                format!("<{}>{};expires={left}", binding.contact, binding.parameters)
+            })
+            .collect();
+        let mut headers: Vec<_> =
+            contacts.iter().map(|value| ("Contact", value.as_str())).collect();
         let takes_path = options::tags(request.headers.values("Supported"))
             .any(|tag| tag.eq_ignore_ascii_case("path"));
         if takes_path {
-            for path in request.headers.values("Path") {
-                response.headers.append("Path", path);
-            }
+            headers.extend(request.headers.values("Path").map(|path| ("Path", path)));
         }
-        self.answer(now, incoming, response);
+        self.accept(now, incoming, &tag, &headers);
     }
 
     /// Where the contacts of a user are reached, best first (RFC 3261 §16.6).

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
-use sip::aor::Aor;
+use sip::aor::Named;
 use sip::clock::{Instant, Now};
 use sip::deadlines::Deadlines;
 use sip::entropy::Entropy;
 use sip::flow::{ConnectionId, Flow, Hop};
 use sip::locate::Target;
-use sip::message::{HeaderAccess, Message, Request, Response};
+use sip::message::{HeaderAccess, Message, Reply, Request, Response};
 use sip::parse::{self, ParseFailure};
 use sip::transaction::layer::{Event, Layer};
 use sip::transaction::server::{Received, address_response};
@@ -329,12 +329,26 @@ impl Server {
     pub(crate) fn answer(&mut self, now: Now, incoming: &Incoming, mut response: Response) {
         response.headers.append("Server", &self.config.product);
         self.counters.count_response(response.status_code.code());
-        let after = if self.changes.is_empty() {
-            HoldMark::default()
-        } else {
-            HoldMark(self.sequence.0 + 1)
-        };
+        let after = self.after_changes();
         self.layer.respond(now.monotonic, incoming.id, &response, after);
+    }
+
+    /// Answers a request with 200 once what this input changed is on disk.
+    pub(crate) fn accept(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        to_tag: &str,
+        headers: &[(&str, &str)],
+    ) {
+        let reply = Reply { status: 200, to_tag, headers, server: &self.config.product };
+        self.counters.count_response(reply.status);
+        let after = self.after_changes();
+        self.layer.reply(now.monotonic, incoming.id, &incoming.request, &reply, after);
+    }
+
+    fn after_changes(&self) -> HoldMark {
+        if self.changes.is_empty() { HoldMark::default() } else { HoldMark(self.sequence.0 + 1) }
     }
 
     /// Answers a request with a refusal.
@@ -366,11 +380,11 @@ impl Server {
     }
 
     /// The user whose AoR this is, if the machine serves it.
-    pub(crate) fn served_user(&self, aor: &Aor) -> Option<UserSlot> {
-        if !self.is_our_domain(aor.domain()) {
+    pub(crate) fn served_user(&self, named: &Named<'_>) -> Option<UserSlot> {
+        if !self.is_our_domain(&named.domain) {
             return None;
         }
-        let slot = self.users.find(aor.user())?;
+        let slot = self.users.find(&named.user)?;
         self.users.get(slot).filter(|user| user.is_served).map(|_| slot)
     }
 

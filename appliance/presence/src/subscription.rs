@@ -144,8 +144,10 @@ impl Subscription {
         let watcher = aor_of(Some(self.dialog.remote()));
         SubscriptionView {
             index: slot.0,
-            watcher: watcher
-                .map_or_else(|| self.dialog.remote().to_owned(), |aor| aor.as_str().to_owned()),
+            watcher: watcher.map_or_else(
+                || self.dialog.remote().to_owned(),
+                |named| named.aor().as_str().to_owned(),
+            ),
             presentity: aor.clone(),
             state: match self.state {
                 State::Active => "active",

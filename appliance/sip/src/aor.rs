@@ -1,5 +1,6 @@
 //! Addresses of record in one canonical form (RFC 3261 §10.3 step 5, RFC 3859 §3, RFC 5630 §5.1).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use rsip::{Scheme, Uri};
 
+use crate::header::name_addr;
 use crate::uri;
 use crate::uri::compare::{escape, is_unreserved, unescape};
 
@@ -30,31 +32,62 @@ pub enum AorError {
     NoUser,
 }
 
-impl Aor {
-    /// The address of record that a URI means.
-    pub fn from_uri(uri: &Uri) -> Result<Self, AorError> {
+/// User and domain of an address of record in their canonical form, to look somebody up by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The user part, with its escapes.
+    pub user: Cow<'a, str>,
+    /// The domain, in lower case.
+    pub domain: Cow<'a, str>,
+}
+
+impl<'a> Named<'a> {
+    /// Whom a URI names.
+    pub fn by_uri(uri: &'a Uri) -> Result<Self, AorError> {
         match &uri.scheme {
             None | Some(Scheme::Sip | Scheme::Sips) => {}
-            Some(Scheme::Other(name)) if matches!(&**name, "pres" | "im") => {}
+            Some(Scheme::Other(name)) if is_presence_scheme(name) => {}
             Some(Scheme::Other(_)) => return Err(AorError::Scheme),
         }
         let user = uri.user().filter(|user| !user.is_empty()).ok_or(AorError::NoUser)?;
-        let host = uri::host(uri);
-        let mut text = String::with_capacity(5 + user.len() + host.len());
-        text.push_str("sip:");
-        for byte in unescape(user).bytes() {
-            // Escapes that are left stay, and the reserved characters that a user may hold.
-            if is_unreserved(byte)
-                || matches!(byte, b'%' | b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
-            {
-                text.push(char::from(byte));
-            } else {
-                escape(byte, &mut text);
-            }
+        let domain = match uri::host(uri) {
+            Cow::Borrowed(host) => canonical_domain(host),
+            Cow::Owned(address) => Cow::Owned(address),
+        };
+        Ok(Self { user: canonical_user(user), domain })
+    }
+
+    /// Whom a From, To or P-Asserted-Identity header names.
+    pub fn by_header(value: &'a str) -> Result<Self, AorError> {
+        let text = name_addr::uri_of(value).map_err(|_| AorError::Uri(uri::UriError::Character))?;
+        let parts = uri::split(text)?;
+        let is_sip = ["sip", "sips"].iter().any(|name| parts.scheme.eq_ignore_ascii_case(name));
+        if !is_sip && !is_presence_scheme(&parts.scheme.to_ascii_lowercase()) {
+            return Err(AorError::Scheme);
         }
-        text.push('@');
-        push_domain(&host, &mut text);
-        Ok(Self(text.into()))
+        let user = parts.user.filter(|user| !user.is_empty()).ok_or(AorError::NoUser)?;
+        Ok(Self { user: canonical_user(user), domain: canonical_domain(parts.host) })
+    }
+
+    /// The whole address of record.
+    #[must_use]
+    pub fn aor(&self) -> Aor {
+        let mut text = String::with_capacity(5 + self.user.len() + self.domain.len());
+        for part in ["sip:", &self.user, "@", &self.domain] {
+            text.push_str(part);
+        }
+        Aor(text.into())
+    }
+}
+
+fn is_presence_scheme(name: &str) -> bool {
+    matches!(name, "pres" | "im")
+}
+
+impl Aor {
+    /// The address of record that a URI means.
+    pub fn from_uri(uri: &Uri) -> Result<Self, AorError> {
+        Named::by_uri(uri).map(|named| named.aor())
     }
 
     /// The whole address.
@@ -80,15 +113,37 @@ impl Aor {
     }
 }
 
+/// Escapes that are left stay, and the reserved characters that a user may hold.
+fn canonical_user(user: &str) -> Cow<'_, str> {
+    let may_stand = |byte| {
+        is_unreserved(byte) || matches!(byte, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
+    };
+    if user.bytes().all(may_stand) {
+        return Cow::Borrowed(user);
+    }
+    let mut text = String::with_capacity(user.len() + 8);
+    for byte in unescape(user).bytes() {
+        if byte == b'%' || may_stand(byte) {
+            text.push(char::from(byte));
+        } else {
+            escape(byte, &mut text);
+        }
+    }
+    Cow::Owned(text)
+}
+
 /// A root dot names the same domain; IPv6 addresses have many spellings.
-fn push_domain(host: &str, out: &mut String) {
+fn canonical_domain(host: &str) -> Cow<'_, str> {
     let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Some(Ok(address)) = address.map(Ipv6Addr::from_str) {
-        out.push_str(&format!("[{address}]"));
-        return;
+        return Cow::Owned(format!("[{address}]"));
     }
     let host = host.strip_suffix('.').filter(|h| !h.is_empty()).unwrap_or(host);
-    out.extend(host.chars().map(|c| c.to_ascii_lowercase()));
+    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 impl FromStr for Aor {
@@ -129,6 +184,23 @@ mod tests {
             "im:alice@example.test",
         ] {
             assert_eq!(aor(text), "sip:alice@example.test", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_names_whom_its_uri_names() {
+        for value in [
+            "sip:Alice@EXAMPLE.test;tag=1",
+            "\"A\" <sips:Al%69ce@example.test.:5061>;tag=1",
+            "<PRES:alice@[2001:DB8:0::1]>",
+            "<im:a@192.0.2.1;x=y>",
+            "<tel:+1555>",
+            "<sip:example.test>",
+            "sip",
+        ] {
+            let parsed = name_addr::NameAddr::parse(value).ok();
+            let expected = parsed.and_then(|address| Aor::from_uri(&address.uri).ok());
+            assert_eq!(Named::by_header(value).ok().map(|named| named.aor()), expected, "{value}");
         }
     }
 

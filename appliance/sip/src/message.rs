@@ -119,6 +119,7 @@ impl HeaderAccess for Headers {
     }
 
     fn remove_first(&mut self, name: &str) -> Option<String> {
+        self.value(name)?;
         let mut all: Vec<Header> = std::mem::take(self).into();
         let found = all.iter().position(|h| header_name(h).eq_ignore_ascii_case(name));
         let removed = found.map(|place| header_value(&all.remove(place)).to_owned());
@@ -194,6 +195,19 @@ pub fn reason_of(status: &StatusCode) -> &str {
         StatusCode::Other(_, reason) => reason,
         known => reason_phrase(known.code()),
     }
+}
+
+/// An answer to be written straight from its request; see [`response_to`].
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// The status code, with its registered reason.
+    pub status: u16,
+    /// The tag for a To that has none.
+    pub to_tag: &'a str,
+    /// Further headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// What the answering program calls itself.
+    pub server: &'a str,
 }
 
 /// The answer to a request: its Via headers, From, To (with `to_tag` when it has none), Call-ID

@@ -5,14 +5,14 @@
 //! the text; an unknown scheme's whole rest, or a telephone number, is the host.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use rsip::{Auth, Host, HostWithPort, Param, Port, Scheme, Uri};
 
 use crate::flow::{Transport, UnknownTransport};
 use crate::header::cut;
-use crate::message;
+use crate::{message, write};
 
 pub(crate) mod compare;
 
@@ -81,10 +81,14 @@ pub fn write(uri: &Uri, out: &mut String) {
         }
         out.push('@');
     }
-    out.push_str(&host(uri));
+    match &uri.host_with_port.host {
+        Host::Domain(domain) => out.push_str(domain.value()),
+        Host::IpAddr(address) if address.is_ipv4() => write::push_address(*address, out),
+        Host::IpAddr(_) => out.push_str(&host(uri)),
+    }
     if let Some(port) = port(uri) {
         out.push(':');
-        out.push_str(&port.to_string());
+        write::push_decimal(port.into(), out);
     }
     for param in &uri.params {
         let (name, value) = name_and_value(param);
@@ -130,9 +134,32 @@ pub fn is_sip(uri: &Uri) -> bool {
 pub fn host(uri: &Uri) -> Cow<'_, str> {
     match &uri.host_with_port.host {
         Host::Domain(domain) => Cow::Borrowed(domain.value()),
-        Host::IpAddr(std::net::IpAddr::V4(address)) => Cow::Owned(address.to_string()),
-        Host::IpAddr(std::net::IpAddr::V6(address)) => Cow::Owned(format!("[{address}]")),
+        Host::IpAddr(address @ IpAddr::V4(_)) => {
+            let mut text = String::with_capacity(15);
+            write::push_address(*address, &mut text);
+            Cow::Owned(text)
+        }
+        Host::IpAddr(IpAddr::V6(address)) => Cow::Owned(format!("[{address}]")),
     }
+}
+
+/// The address that the host is, if it is no name; one mapped into IPv6 counts as IPv4.
+#[must_use]
+pub fn address(uri: &Uri) -> Option<IpAddr> {
+    match &uri.host_with_port.host {
+        Host::IpAddr(address) => Some(address.to_canonical()),
+        Host::Domain(domain) => host_address(domain.value()),
+    }
+}
+
+/// The address that a host as it is written is, if it is no name; one mapped into IPv6 counts as
+/// IPv4.
+#[must_use]
+pub fn host_address(host: &str) -> Option<IpAddr> {
+    let may_be =
+        host.bytes().next().is_some_and(|b| b == b'[' || b == b':' || b.is_ascii_hexdigit());
+    let address = may_be.then(|| host.trim_matches(['[', ']']).parse::<IpAddr>().ok()).flatten()?;
+    Some(address.to_canonical())
 }
 
 /// The port, if the URI names one.
@@ -235,17 +262,17 @@ fn build_scheme(name: &str) -> Scheme {
 
 /// The parts of a URI in place.
 #[derive(Debug, Clone, Copy)]
-struct Parts<'a> {
-    scheme: &'a str,
-    user: Option<&'a str>,
+pub(crate) struct Parts<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) user: Option<&'a str>,
     password: Option<&'a str>,
-    host: &'a str,
+    pub(crate) host: &'a str,
     port: Option<u16>,
     params: &'a str,
     headers: &'a str,
 }
 
-fn split(text: &str) -> Result<Parts<'_>, UriError> {
+pub(crate) fn split(text: &str) -> Result<Parts<'_>, UriError> {
     let (scheme, rest) = cut(text, b':').ok_or(UriError::Scheme)?;
     let mut letters = scheme.bytes();
     if !letters.next().is_some_and(|b| b.is_ascii_alphabetic())

@@ -1,10 +1,13 @@
 //! Messages to bytes (RFC 3261 §7). Bodies go out as they are; Content-Length is always told,
 //! and always by us.
 
-use bytes::BufMut;
-use rsip::{Headers, Request, Response, Version};
+use std::net::IpAddr;
 
-use crate::message::{self, Kind, header_name, header_value};
+use bytes::BufMut;
+use rsip::{Header, Headers, Request, Response, Version};
+
+use crate::header::name_addr;
+use crate::message::{self, Kind, Reply, header_name, header_value};
 use crate::uri;
 
 /// Writes a request behind what `out` holds.
@@ -29,6 +32,37 @@ pub fn response(response: &Response, out: &mut impl BufMut) {
     headers_and_body(&response.headers, &response.body, out);
 }
 
+/// Writes the answer to a request behind what `out` holds, without making a response of it.
+pub fn reply(request: &Request, reply: &Reply<'_>, out: &mut impl BufMut) {
+    out.put_slice(b"SIP/2.0 ");
+    decimal(u64::from(reply.status), out);
+    out.put_u8(b' ');
+    out.put_slice(message::reason_phrase(reply.status).as_bytes());
+    out.put_slice(b"\r\n");
+    for one in request.headers.iter() {
+        let value = header_value(one);
+        match one {
+            Header::Via(_) | Header::From(_) | Header::CallId(_) | Header::CSeq(_) => {
+                header(header_name(one), value, out);
+            }
+            Header::To(_) if name_addr::tag_of(value).is_none() => {
+                out.put_slice(b"To: ");
+                push_line_text(value.as_bytes(), out);
+                out.put_slice(b";tag=");
+                push_line_text(reply.to_tag.as_bytes(), out);
+                out.put_slice(b"\r\n");
+            }
+            Header::To(_) => header("To", value, out),
+            _ => {}
+        }
+    }
+    for (name, value) in reply.headers {
+        header(name, value, out);
+    }
+    header("Server", reply.server, out);
+    end_of_head(0, out);
+}
+
 /// Writes one header line. Line ends inside the value become blanks, so that no value can add a
 /// header.
 pub fn header(name: &str, value: &str, out: &mut impl BufMut) {
@@ -51,6 +85,36 @@ pub fn decimal(mut number: u64, out: &mut impl BufMut) {
         }
     }
     out.put_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// Writes a number into text.
+pub(crate) fn push_decimal(mut number: u32, out: &mut String) {
+    let mut digits = [0; 10];
+    let mut used = 0;
+    for digit in &mut digits {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().take(used).rev().map(|digit| char::from(*digit)));
+}
+
+/// Writes an address into text, an IPv6 one without brackets.
+pub(crate) fn push_address(address: IpAddr, out: &mut String) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push('.');
+                }
+                push_decimal(octet.into(), out);
+            }
+        }
+        IpAddr::V6(address) => out.push_str(&address.to_string()),
+    }
 }
 
 /// Writes the Content-Length line and the blank line that ends a head.
@@ -120,6 +184,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_is_what_the_response_would_be() {
+        for to in ["<sip:b@c.test>", "sip:b@c.test;tag=theirs", "\"B\" <sip:b@c.test;x>;y"] {
+            let mut request = options();
+            request.headers.set("To", to);
+            request.headers.append("From", "<sip:a@b.test>;tag=1");
+            request.headers.append("CSeq", "1 OPTIONS");
+            request.headers.append("Via", "SIP/2.0/UDP b.test;branch=z9hG4bK2");
+            request.headers.append("Call-ID", "c");
+            let mut answer = response_to(&request, 200, None, Some("t"));
+            answer.headers.append("Expires", "60");
+            answer.headers.append("Server", "us");
+            let (mut expected, mut written) = (Vec::new(), Vec::new());
+            response(&answer, &mut expected);
+            let headers = &[("Expires", "60")];
+            let to_write = Reply { status: 200, to_tag: "t", headers, server: "us" };
+            reply(&request, &to_write, &mut written);
+            assert_eq!(written, expected);
+        }
+    }
+
+    #[test]
     fn values_cannot_add_headers() {
         let mut answer = response_to(&options(), 200, Some("OK\r\nX: y"), Some("t"));
         answer.headers.append("Subject", "a\r\nEvil: b\nc");
@@ -132,7 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_read_as_everybody_writes_them() {
+        for text in ["0.0.0.0", "192.0.2.10", "255.255.255.255", "2001:db8::1", "::ffff:1.2.3.4"] {
+            let mut out = String::new();
+            push_address(text.parse().unwrap(), &mut out);
+            assert_eq!(out, text);
+        }
+    }
+
+    #[test]
     fn numbers_of_every_length() {
+        for number in [0, 7, 10, 65_535, u32::MAX] {
+            let mut out = String::new();
+            push_decimal(number, &mut out);
+            assert_eq!(out, number.to_string());
+        }
         for number in [0, 9, 10, 4_294_967_295, u64::MAX] {
             let mut out = Vec::new();
             decimal(number, &mut out);

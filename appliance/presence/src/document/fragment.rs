@@ -303,17 +303,21 @@ fn own_prefix<'a>(element: Node<'_, 'a>, uri: &str) -> Cow<'a, str> {
 
 /// Writes characters so that they mean themselves between tags.
 fn push_text(out: &mut String, characters: &str) {
-    push_escaped(out, characters, &['&', '<', '>', '\r']);
+    push_escaped(out, characters, b"&<>\r");
 }
 
 /// Writes characters so that they mean themselves between double quotes.
 fn push_value(out: &mut String, characters: &str) {
-    push_escaped(out, characters, &['&', '<', '>', '"', '\t', '\n', '\r']);
+    push_escaped(out, characters, b"&<>\"\t\n\r");
 }
 
-fn push_escaped(out: &mut String, characters: &str, special: &[char]) {
+fn push_escaped(out: &mut String, characters: &str, special: &[u8]) {
     let mut rest = characters;
-    while let Some((plain, from)) = rest.find(special).and_then(|at| rest.split_at_checked(at)) {
+    // All that is special is ASCII.
+    let is_special = |byte: u8| special.contains(&byte);
+    while let Some((plain, from)) =
+        rest.bytes().position(is_special).and_then(|at| rest.split_at_checked(at))
+    {
         out.push_str(plain);
         let mut following = from.chars();
         match following.next() {

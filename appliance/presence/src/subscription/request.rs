@@ -6,8 +6,8 @@ use sip::clock::Now;
 use sip::flow::{Destination, Hop};
 use sip::header::contact::Contact;
 use sip::header::cseq::CSeq;
-use sip::header::name_addr::NameAddr;
-use sip::message::{HeaderAccess, Request, response_to};
+use sip::header::name_addr::{self, NameAddr};
+use sip::message::{HeaderAccess, Request};
 use sip::slot_token;
 use sip::uri;
 
@@ -231,25 +231,24 @@ impl Server {
     fn find_dialog(&self, request: &Request, tag: &str) -> Option<SubscriptionSlot> {
         let (slot, nonce) = slot_token::parse(tag.as_bytes())?;
         let subscription = self.subscriptions.get(slot as usize)?;
-        let from = NameAddr::parse(request.headers.value("From")?).ok()?;
-        let remote = NameAddr::parse(subscription.dialog.remote()).ok()?;
+        let from = name_addr::tag_of(request.headers.value("From")?);
+        let remote = name_addr::tag_of(subscription.dialog.remote());
         let is_same = subscription.nonce == nonce
             && !matches!(subscription.state, State::Ending(_))
             && request.headers.value("Call-ID") == Some(subscription.dialog.call_id())
-            && from.tag() == remote.tag();
+            && from == remote;
         is_same.then_some(SubscriptionSlot(slot))
     }
 
     fn answer_subscribe(&mut self, now: Now, incoming: &Incoming, tag: &str, expires: Duration) {
         let request = &incoming.request;
-        let mut response = response_to(request, 200, None, Some(tag));
-        for route in request.headers.values("Record-Route") {
-            response.headers.append("Record-Route", route);
-        }
         let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
-        response.headers.append("Contact", &dialog::contact(incoming.flow.transport, sent_by));
-        response.headers.append("Expires", &expires.as_secs().to_string());
-        self.answer(now, incoming, response);
+        let sent_by = self.ways_out.sent_by(incoming.flow.transport, sent_by);
+        let expires = expires.as_secs().to_string();
+        let routes = request.headers.values("Record-Route").map(|route| ("Record-Route", route));
+        let ours = [("Contact", sent_by.contact()), ("Expires", &expires)];
+        let headers: Vec<_> = routes.chain(ours).collect();
+        self.accept(now, incoming, tag, &headers);
     }
 
     /// Sends the NOTIFY that every SUBSCRIBE brings about, as soon as it is known where to.

@@ -109,6 +109,20 @@ pub(crate) fn check(text: &str) -> Result<Checked, HeaderError> {
     check_params(parts.params)
 }
 
+/// The tag of a value that [`NameAddr::parse`] takes.
+#[must_use]
+pub fn tag_of(text: &str) -> Option<&str> {
+    Scan::new(split(text).ok()?.params)
+        .map_while(Result::ok)
+        .find(|(name, _)| name.eq_ignore_ascii_case("tag"))?
+        .1
+}
+
+/// The URI of a value, whose parameters are looked at no closer.
+pub(crate) fn uri_of(text: &str) -> Result<&str, HeaderError> {
+    split(text).map(|parts| parts.uri)
+}
+
 /// A tag stands once and is not empty.
 fn check_params(params: &str) -> Result<Checked, HeaderError> {
     let mut has_tag = false;
@@ -180,6 +194,7 @@ mod tests {
         assert_eq!(address.display_name.as_deref(), Some(r#"A, <b> "c" \"#));
         assert_eq!(address.uri.user(), Some("a;x=y"));
         assert_eq!(address.tag(), Some("1"));
+        assert_eq!(tag_of(value), Some("1"));
         assert_eq!(address.params.text("+sip.instance").as_deref(), Some("<urn:uuid:0>"));
         assert_eq!(address.to_string(), value);
     }

@@ -20,6 +20,12 @@ impl Params {
         Ok(own)
     }
 
+    /// The parameters as they go behind a value.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::params::{Params, Scan};
 use super::{HeaderError, cut, is_blank, is_token_byte, unquote};
-use crate::uri;
+use crate::{uri, write};
 
 /// One hop of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,24 +67,41 @@ impl Via {
     }
 }
 
-impl fmt::Display for Via {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+impl Via {
+    /// The value as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(128);
+        for part in ["SIP/2.0/", &self.transport, " ", &self.host] {
+            text.push_str(part);
+        }
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            text.push(':');
+            write::push_decimal(port.into(), &mut text);
         }
         if let Some(branch) = &self.branch {
-            write!(f, ";branch={branch}")?;
+            text.push_str(";branch=");
+            text.push_str(branch);
         }
         if let Some(address) = self.received {
-            write!(f, ";received={address}")?;
+            text.push_str(";received=");
+            write::push_address(address, &mut text);
         }
-        match self.rport {
-            None => {}
-            Some(None) => f.write_str(";rport")?,
-            Some(Some(port)) => write!(f, ";rport={port}")?,
+        if let Some(port) = self.rport {
+            text.push_str(";rport");
+            if let Some(port) = port {
+                text.push('=');
+                write::push_decimal(port.into(), &mut text);
+            }
         }
-        write!(f, "{}", self.params)
+        text.push_str(self.params.as_str());
+        text
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

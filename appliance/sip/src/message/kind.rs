@@ -32,6 +32,7 @@ macro_rules! kinds {
 
         /// The full name of a header.
         #[must_use]
+        #[inline]
         pub fn header_name(header: &Header) -> &str {
             match header {
                 $(Header::$variant(_) => $name,)*
@@ -41,6 +42,7 @@ macro_rules! kinds {
 
         /// The value of a header.
         #[must_use]
+        #[inline]
         pub fn header_value(header: &Header) -> &str {
             match header {
                 $(Header::$variant(header) => header.value(),)*

@@ -3,7 +3,7 @@
 use rsip::Request;
 
 use crate::header::cseq::CSeq;
-use crate::header::name_addr::NameAddr;
+use crate::header::name_addr;
 use crate::header::via::Via;
 use crate::message::HeaderAccess;
 
@@ -22,8 +22,7 @@ pub fn push_server_key(request: &Request, via: &Via, method: &str, key: &mut Vec
             push_sent_by(key, via);
             push(key, via.branch.as_deref().unwrap_or_default());
             push(key, &crate::uri::to_string(&request.uri));
-            let from = request.headers.value("From").map(NameAddr::parse);
-            push(key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+            push(key, from_tag(request));
             push(key, request.headers.value("Call-ID").unwrap_or_default());
             if let Some(Ok(cseq)) = request.headers.value("CSeq").map(CSeq::parse) {
                 key.extend_from_slice(&cseq.number.to_be_bytes());
@@ -42,10 +41,13 @@ pub fn has_magic_cookie(branch: &str) -> bool {
 /// Writes what tells that two requests outside a dialog are the same one that came by two ways
 /// (RFC 3261 §8.2.2.2).
 pub fn push_merge_key(request: &Request, key: &mut Vec<u8>) {
-    let from = request.headers.value("From").map(NameAddr::parse);
-    push(key, from.as_ref().and_then(|f| f.as_ref().ok()?.tag()).unwrap_or_default());
+    push(key, from_tag(request));
     push(key, request.headers.value("Call-ID").unwrap_or_default());
     push(key, request.headers.value("CSeq").unwrap_or_default());
+}
+
+fn from_tag(request: &Request) -> &str {
+    request.headers.value("From").and_then(name_addr::tag_of).unwrap_or_default()
 }
 
 fn push_sent_by(key: &mut Vec<u8>, via: &Via) {

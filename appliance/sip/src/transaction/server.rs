@@ -1,18 +1,18 @@
 //! One server transaction (RFC 3261 §17.2, RFC 6026 §7.1).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use rsip::{Headers, Method, Request, Response};
+use rsip::{Header, Headers, Method, Request, Response};
 
 use super::key::{push_merge_key, push_server_key};
 use super::layer::{Layer, Timer};
 use super::{HoldMark, Payload, ServerId, timer};
 use crate::clock::Instant;
 use crate::flow::{Destination, Flow};
-use crate::header::name_addr::NameAddr;
+use crate::header::name_addr;
 use crate::header::via::Via;
-use crate::message::HeaderAccess;
+use crate::message::{HeaderAccess, Reply};
 
 /// Where a server transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,8 @@ impl<U: Clone> Layer<U> {
             return Received::Overloaded;
         }
         let own_key_ends = keys.len();
-        let to = request.headers.value("To").and_then(|to| NameAddr::parse(to).ok());
-        let is_initial = to.is_none_or(|to| to.tag().is_none()) && method != Method::Cancel;
+        let to_tag = request.headers.value("To").and_then(name_addr::tag_of);
+        let is_initial = to_tag.is_none() && method != Method::Cancel;
         if is_initial {
             push_merge_key(request, &mut keys);
         }
@@ -159,6 +159,19 @@ impl<U: Clone> Layer<U> {
         let (head, ()) = self.responses.write(|out| crate::write::response(response, out));
         let status = response.status_code.code();
         self.respond_with(now, id, status, head, after);
+    }
+
+    /// Sends the answer to a request straight from its headers, as [`Self::respond`] does.
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        id: ServerId,
+        request: &Request,
+        reply: &Reply<'_>,
+        after: HoldMark,
+    ) {
+        let (head, ()) = self.responses.write(|out| crate::write::reply(request, reply, out));
+        self.respond_with(now, id, reply.status, head, after);
     }
 
     fn respond_with(
@@ -280,14 +293,15 @@ pub fn address_response(headers: &mut Headers, flow: &Flow) -> Destination {
 fn stamp(headers: &mut Headers, via: &mut Via, flow: &Flow) {
     let peer = flow.peer.ip().to_canonical();
     let asks_for_port = matches!(via.rport, Some(None));
-    let named: Option<IpAddr> = via.host.trim_matches(['[', ']']).parse().ok();
+    let named = via.address();
     if asks_for_port {
         via.rport = Some(Some(flow.peer.port()));
     }
     if asks_for_port || named != Some(peer) {
         via.received = Some(peer);
-        headers.remove_first("Via");
-        headers.prepend("Via", &via.to_string());
+        if let Some(top) = headers.iter_mut().find(|header| matches!(header, Header::Via(_))) {
+            *top = Header::Via(via.text().into());
+        }
     }
 }
 
