@@ -12,7 +12,7 @@ use crate::network::{Transport, allow_descriptors};
 use crate::server::{Kind, Server, Setup};
 
 /// RFC 3261 gives transactions over connections no afterlife; this is for the tidying up.
-const SETTLING: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that are there before the first measurement, so that what is made once is made.
 const FIRST: u32 = 20;

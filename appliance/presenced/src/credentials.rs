@@ -2,8 +2,9 @@
 
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::secret::Secret;
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::Argon2;
+use argon2::password_hash::PasswordHasher as _;
+use argon2::password_hash::phc::PasswordHash;
 use presence::command::Credentials;
 use sip::digest::Ha1;
 
@@ -29,61 +30,24 @@ pub(crate) fn check(password: &Secret) -> Result<(), Refusal> {
     ))
 }
 
-/// Hashes passwords one after the other in the same memory, which is large: taking it anew from
-/// the system for each would cost as much as a third of the hashing.
-pub(crate) struct Hasher {
-    argon2: Argon2<'static>,
-    memory: Vec<Block>,
+/// Hashes a password for sign-in and for digest; takes tens of milliseconds of a core.
+pub(crate) fn hash(id: &str, realm: &str, password: &Secret) -> Result<Credentials, Refusal> {
+    let hash: PasswordHash =
+        Argon2::default().hash_password(password.expose().as_bytes()).map_err(|_| internal())?;
+    Ok(Credentials {
+        password_hash: hash.to_string(),
+        ha1: Ha1::from_password(id, realm, password.expose()),
+    })
 }
 
-impl Hasher {
-    /// One with its memory.
-    pub(crate) fn new() -> Self {
-        let argon2 = Argon2::default();
-        let memory = vec![Block::default(); argon2.params().block_count()];
-        Self { argon2, memory }
-    }
-
-    /// Hashes a password for sign-in and for digest; takes tens of milliseconds of a core.
-    pub(crate) fn hash(
-        &mut self,
-        id: &str,
-        realm: &str,
-        password: &Secret,
-    ) -> Result<Credentials, Refusal> {
-        let hash = self.password_hash(password).ok_or_else(internal)?;
-        Ok(Credentials {
-            password_hash: hash.to_string(),
-            ha1: Ha1::from_password(id, realm, password.expose()),
-        })
-    }
-
-    fn password_hash(&mut self, password: &Secret) -> Option<PasswordHash> {
-        let mut salt = [0; Salt::RECOMMENDED_LENGTH];
-        getrandom::fill(&mut salt).ok()?;
-        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-        let text = password.expose().as_bytes();
-        self.argon2
-            .hash_password_into_with_memory(text, &salt, &mut output, &mut self.memory)
-            .ok()?;
-        Some(PasswordHash {
-            algorithm: Algorithm::default().ident(),
-            version: Some(Version::default().into()),
-            params: ParamsString::try_from(self.argon2.params()).ok()?,
-            salt: Some(Salt::new(&salt).ok()?),
-            hash: Some(Output::new(&output).ok()?),
-        })
-    }
-}
-
-/// Hashes one password, away from the event loop.
+/// The same, away from the event loop.
 pub(crate) async fn hash_elsewhere(
     id: String,
     realm: String,
     password: Secret,
 ) -> Result<Credentials, Refusal> {
     check(&password)?;
-    tokio::task::spawn_blocking(move || Hasher::new().hash(&id, &realm, &password))
+    tokio::task::spawn_blocking(move || hash(&id, &realm, &password))
         .await
         .unwrap_or_else(|_| Err(internal()))
 }
@@ -99,26 +63,20 @@ fn internal() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+    use argon2::password_hash::PasswordVerifier as _;
 
     use super::*;
 
     #[test]
     fn a_password_is_hashed_with_a_salt_and_can_be_verified() {
         let password = Secret::new("correct horse".to_owned());
-        let mut hasher = Hasher::new();
-        // What is left in its memory is no part of the next hash.
-        hasher.hash("bert", "example.test", &Secret::new("battery".to_owned())).unwrap();
-        let one = hasher.hash("anna", "example.test", &password).unwrap();
-        let two = hasher.hash("anna", "example.test", &password).unwrap();
+        let one = hash("anna", "example.test", &password).unwrap();
+        let two = hash("anna", "example.test", &password).unwrap();
         assert!(one.password_hash.starts_with("$argon2id$"));
         assert_ne!(one.password_hash, two.password_hash);
         let parsed = PasswordHash::new(&one.password_hash).unwrap();
         assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
         assert!(Argon2::default().verify_password(b"correct house", &parsed).is_err());
-        let usual = Argon2::default().hash_password(b"correct horse").unwrap();
-        assert_eq!((parsed.algorithm, parsed.params), (usual.algorithm, usual.params));
-        assert_eq!(parsed.version, usual.version);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::administration::{note_capacity, refusal_of, unanswered};
-use crate::credentials::{self, Hasher};
+use crate::credentials;
 use crate::node::Node;
 
 /// Lines that go to the server together, which is also how often progress is on disk.
@@ -123,11 +123,9 @@ async fn finish_hashing(tasks: Vec<JoinHandle<Hashed>>) -> Result<Hashed, Refusa
 
 fn hash(lines: Vec<Line>, realm: &str) -> Hashed {
     let mut hashed = Hashed::default();
-    let mut hasher = None;
     for Line { number, mut draft, password } in lines {
         if let Some(password) = password {
-            let hasher = hasher.get_or_insert_with(Hasher::new);
-            match hasher.hash(&draft.id, realm, &password) {
+            match credentials::hash(&draft.id, realm, &password) {
                 Ok(credentials) => draft.credentials = Some(credentials),
                 Err(refusal) => {
                     hashed.refused.push(refuse(number, Some(&draft.id), refusal));
