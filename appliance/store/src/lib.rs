@@ -24,6 +24,7 @@ mod directory;
 mod engine;
 mod generation;
 mod journal;
+mod open;
 mod pending;
 mod restore;
 mod settle;
@@ -31,6 +32,7 @@ mod snapshot;
 mod store;
 
 pub use crate::generation::StoreId;
+pub use crate::open::{How, OpenFailure, Opened};
 pub use crate::restore::{BuildFailure, Damage, Restored};
 pub use crate::snapshot::{SnapshotDamage, SnapshotFailure, SnapshotFile, SnapshotProgress};
-pub use crate::store::{How, OpenFailure, Opened, Options, Stats, Store, WriteFailure};
+pub use crate::store::{Options, Stats, Store, WriteFailure};
