@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::answer::Answer;
 use crate::framing::{LineFramer, LineTooLong};
 use crate::refusal::Refusal;
-use crate::request::Request;
-use crate::wire::{self, DecodeFailure};
+use crate::wire::{self, DecodeFailure, Question};
 
 /// How often a waiting client looks whether it is still to wait.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -108,7 +106,7 @@ impl Client {
     ///
     /// # Errors
     /// [`AskFailure`].
-    pub fn ask(&mut self, request: &Request) -> Result<Answer, AskFailure> {
+    pub fn ask<Q: Question>(&mut self, request: &Q) -> Result<Q::Answer, AskFailure> {
         self.ask_while(request, request.answer_within(), &mut || true)
     }
 
@@ -117,12 +115,12 @@ impl Client {
     ///
     /// # Errors
     /// [`AskFailure`].
-    pub fn ask_while(
+    pub fn ask_while<Q: Question>(
         &mut self,
-        request: &Request,
+        request: &Q,
         within: Duration,
         is_wanted: &mut dyn FnMut() -> bool,
-    ) -> Result<Answer, AskFailure> {
+    ) -> Result<Q::Answer, AskFailure> {
         let line = wire::encode_request(request)?;
         let asked = Instant::now();
         match self.stream.write_all(&line) {

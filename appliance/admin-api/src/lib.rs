@@ -8,8 +8,9 @@
 //! {"v":1,"answer":{"user":{...}}}     or     {"v":1,"refusal":{"code":"unknown_user",...}}
 //! ```
 //!
-//! - [`request`] and [`answer`] hold every question and every answer as one enum each, [`refusal`]
-//!   what a daemon says when it will not or cannot.
+//! - [`request`] and [`answer`] hold every question to `presenced` and every answer as one enum
+//!   each, [`platform`] those to `platformd`, [`refusal`] what a daemon says when it will not or
+//!   cannot.
 //! - [`wire`] turns them into lines and back, [`framing`] cuts a byte stream into lines; both
 //!   sides use both, with whatever input and output they have.
 //! - [`client`] is the blocking client of the CLI and of tests.
@@ -21,6 +22,7 @@ pub mod answer;
 pub mod client;
 pub mod framing;
 pub mod page;
+pub mod platform;
 pub mod refusal;
 pub mod request;
 pub mod secret;

@@ -32,6 +32,16 @@ pub enum RefusalCode {
     UnknownLog,
     /// The CSV text as a whole cannot be read; single bad lines are in the report instead.
     UnreadableImport,
+    /// The appliance is not set up yet.
+    NotSetUp,
+    /// The appliance was set up before.
+    AlreadySetUp,
+    /// It cannot be done in the state that things are in.
+    NotNow,
+    /// There is no such file, key, tool or service.
+    NotFound,
+    /// The machine did not do as it was told.
+    PlatformFailed,
     /// The machine is below the smallest supported; services do not run.
     NotServing,
     /// The daemon has too much to do right now.

@@ -1,15 +1,42 @@
 //! Requests and replies as lines, with the version that they are in.
 
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::answer::Answer;
 use crate::framing::MAX_LINE_BYTES;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::request::Request;
+use crate::{answer, platform, request};
 
 /// The version of the protocol. Client and daemon come from the same image, so there is one.
 pub const VERSION: u32 = 1;
+
+/// What may be asked of one of the daemons.
+pub trait Question: Serialize + DeserializeOwned {
+    /// What that daemon answers.
+    type Answer: Serialize + DeserializeOwned;
+
+    /// How long a client should wait for the answer.
+    fn answer_within(&self) -> Duration;
+}
+
+impl Question for request::Request {
+    type Answer = answer::Answer;
+
+    fn answer_within(&self) -> Duration {
+        Self::answer_within(self)
+    }
+}
+
+impl Question for platform::request::Request {
+    type Answer = platform::answer::Answer;
+
+    fn answer_within(&self) -> Duration {
+        Self::answer_within(self)
+    }
+}
 
 #[derive(Deserialize)]
 struct AnyVersion {
@@ -17,23 +44,23 @@ struct AnyVersion {
 }
 
 #[derive(Serialize)]
-struct RequestLine<'a> {
+struct RequestLine<'a, Q> {
     v: u32,
-    request: &'a Request,
+    request: &'a Q,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OwnedRequestLine {
+struct OwnedRequestLine<Q> {
     #[serde(rename = "v")]
     _v: u32,
-    request: Request,
+    request: Q,
 }
 
 #[derive(Serialize)]
-struct AnswerLine<'a> {
+struct AnswerLine<'a, A> {
     v: u32,
-    answer: &'a Answer,
+    answer: &'a A,
 }
 
 #[derive(Serialize)]
@@ -43,10 +70,10 @@ struct RefusalLine<'a> {
 }
 
 #[derive(Deserialize)]
-struct OwnedReplyLine {
+struct OwnedReplyLine<A> {
     #[serde(rename = "v")]
     _v: u32,
-    answer: Option<Answer>,
+    answer: Option<A>,
     refusal: Option<Refusal>,
 }
 
@@ -92,14 +119,14 @@ impl From<DecodeFailure> for Refusal {
 ///
 /// # Errors
 /// A refusal `too_large` when the line would be longer than the protocol allows.
-pub fn encode_request(request: &Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+pub fn encode_request<Q: Question>(request: &Q) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     encode(&RequestLine { v: VERSION, request })
 }
 
 /// The line for an answer or a refusal, line feed included; an answer that cannot be put into a
 /// line becomes a refusal.
 #[must_use]
-pub fn encode_reply(reply: &Result<Answer, Refusal>) -> Vec<u8> {
+pub fn encode_reply<A: Serialize>(reply: &Result<A, Refusal>) -> Vec<u8> {
     let line = match reply {
         Ok(answer) => encode(&AnswerLine { v: VERSION, answer }),
         Err(refusal) => encode(&RefusalLine { v: VERSION, refusal }),
@@ -114,18 +141,18 @@ pub fn encode_reply(reply: &Result<Answer, Refusal>) -> Vec<u8> {
 ///
 /// # Errors
 /// [`DecodeFailure`], which turns into the refusal to answer with.
-pub fn decode_request(line: &[u8]) -> Result<Request, DecodeFailure> {
+pub fn decode_request<Q: Question>(line: &[u8]) -> Result<Q, DecodeFailure> {
     check_version(line)?;
-    Ok(serde_json::from_slice::<OwnedRequestLine>(line)?.request)
+    Ok(serde_json::from_slice::<OwnedRequestLine<Q>>(line)?.request)
 }
 
 /// The answer or refusal on a line.
 ///
 /// # Errors
 /// [`DecodeFailure`].
-pub fn decode_reply(line: &[u8]) -> Result<Result<Answer, Refusal>, DecodeFailure> {
+pub fn decode_reply<A: DeserializeOwned>(line: &[u8]) -> Result<Result<A, Refusal>, DecodeFailure> {
     check_version(line)?;
-    let reply = serde_json::from_slice::<OwnedReplyLine>(line)?;
+    let reply = serde_json::from_slice::<OwnedReplyLine<A>>(line)?;
     match (reply.answer, reply.refusal) {
         (Some(answer), None) => Ok(Ok(answer)),
         (None, Some(refusal)) => Ok(Err(refusal)),
