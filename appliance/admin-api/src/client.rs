@@ -229,7 +229,7 @@ mod tests {
             }
             assert_eq!(read_request(&mut stream, &mut framer), Request::ShowStatus);
             let refusal = Refusal::new(RefusalCode::Busy, "busy", "here", "wait");
-            stream.write_all(&encode_reply(&Err(refusal))).unwrap();
+            stream.write_all(&encode_reply::<Answer>(&Err(refusal))).unwrap();
         });
         let mut client = Client::connect(&path).unwrap();
         assert_eq!(client.ask(&Request::ShowAlarms).unwrap(), Answer::Alarms(Vec::new()));
@@ -242,7 +242,7 @@ mod tests {
     fn a_daemon_that_turns_the_caller_away_is_heard() {
         let (_dir, path, thread) = daemon(|mut stream| {
             let refusal = Refusal::new(RefusalCode::NotPermitted, "not you", "here", "leave");
-            stream.write_all(&encode_reply(&Err(refusal))).unwrap();
+            stream.write_all(&encode_reply::<Answer>(&Err(refusal))).unwrap();
         });
         let mut client = Client::connect(&path).unwrap();
         // Now the request meets a closed connection.

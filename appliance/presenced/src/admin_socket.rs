@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin_api::answer::Answer;
 use admin_api::framing::LineFramer;
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::wire;
@@ -151,7 +152,7 @@ async fn serve_connection(mut stream: UnixStream, node: &Node) -> io::Result<()>
             "control socket",
             "sign in as the administrator",
         );
-        return write(&mut stream, &wire::encode_reply(&Err(refusal))).await;
+        return write(&mut stream, &wire::encode_reply::<Answer>(&Err(refusal))).await;
     }
     let mut framer = LineFramer::new();
     // Lines may hold passwords.
@@ -182,7 +183,7 @@ async fn serve_connection(mut stream: UnixStream, node: &Node) -> io::Result<()>
                     "control socket",
                     "send less at once",
                 );
-                return write(&mut stream, &wire::encode_reply(&Err(refusal))).await;
+                return write(&mut stream, &wire::encode_reply::<Answer>(&Err(refusal))).await;
             }
         }
     }
