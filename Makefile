@@ -11,7 +11,7 @@ CARGO := cargo --locked
 # Where `make run` listens: name an address of this machine to connect phones from elsewhere.
 ADDRESS ?= 127.0.0.1
 
-.PHONY: help check fmt lint layers tidy deny doc build test run bench bench-large soak clean
+.PHONY: help check fmt lint layers tidy deny doc build image test run bench bench-large soak clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ doc: ## Build the documentation of the crates; a broken link is an error.
 
 build: ## Build the daemon and the command.
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
+
+image: ## Build the firmware into build/image: disk images, bundle, checksums, bill of materials.
+	@.ci/prepare-image
+	@image/build
 
 test: ## Install what the tests need, then run them all.
 	@.ci/prepare-tests
