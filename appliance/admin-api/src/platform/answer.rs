@@ -160,8 +160,6 @@ pub struct Time {
     pub server_in_use: Option<String>,
     /// Whether the clock follows it.
     pub is_synchronised: bool,
-    /// By how much the clock was off when last asked, in microseconds.
-    pub offset_us: Option<i64>,
 }
 
 /// Where logs are sent.
@@ -171,8 +169,8 @@ pub struct Syslog {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Names in the certificates of the trusted authorities.
-    pub trusted: Vec<String>,
+    /// How many authorities its certificate may come from.
+    pub trusted_authorities: u64,
     /// Whether there is a connection.
     pub is_connected: bool,
     /// Lines sent since the start.

@@ -1,0 +1,199 @@
+//! The programs of the appliance, through systemd and its siblings on the system bus.
+
+use admin_api::answer::system::{Service, ServiceState};
+use tokio::sync::OnceCell;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+
+/// The programs that an administrator knows, the unit of each, and whether it may be restarted.
+const SERVICES: [(&str, &str, bool); 7] = [
+    ("firewall", "firewall.service", false),
+    ("logs", "systemd-journald.service", true),
+    ("network", "systemd-networkd.service", true),
+    ("platform", "platformd.service", true),
+    ("presence", "presenced.service", true),
+    ("ssh", "sshd.service", true),
+    ("time", "systemd-timesyncd.service", true),
+];
+
+/// The presence server's unit.
+pub(crate) const PRESENCE: &str = "presenced.service";
+/// The unit of OpenSSH.
+pub(crate) const SSH: &str = "sshd.service";
+/// The unit that follows time servers.
+pub(crate) const TIME: &str = "systemd-timesyncd.service";
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// The bus, connected when it is first needed: never on the way up.
+#[derive(Debug, Default)]
+pub(crate) struct Bus(OnceCell<Connection>);
+
+/// What a unit says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitState {
+    /// `active`, `failed`, …
+    pub(crate) active: String,
+    /// When it became active, in microseconds of the monotonic clock; 0 for never.
+    pub(crate) active_since_us: u64,
+    /// The same in microseconds of the civil clock.
+    pub(crate) active_since_unix_us: u64,
+    /// How its last run ended: `success`, `exit-code`, …
+    pub(crate) result: String,
+}
+
+impl Bus {
+    async fn connection(&self) -> zbus::Result<&Connection> {
+        self.0.get_or_try_init(Connection::system).await
+    }
+
+    async fn manage<B>(&self, method: &str, body: &B) -> zbus::Result<zbus::Message>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+    {
+        let bus = self.connection().await?;
+        bus.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(MANAGER), method, body).await
+    }
+
+    /// Starts a unit.
+    pub(crate) async fn start(&self, unit: &str) -> zbus::Result<()> {
+        self.manage("StartUnit", &(unit, "replace")).await.map(drop)
+    }
+
+    /// Restarts a unit.
+    pub(crate) async fn restart(&self, unit: &str) -> zbus::Result<()> {
+        self.manage("RestartUnit", &(unit, "replace")).await.map(drop)
+    }
+
+    /// Lets a unit read its settings again; starts it when it does not run.
+    pub(crate) async fn reload(&self, unit: &str) -> zbus::Result<()> {
+        self.manage("ReloadOrRestartUnit", &(unit, "replace")).await.map(drop)
+    }
+
+    /// Restarts the machine.
+    pub(crate) async fn reboot(&self) -> zbus::Result<()> {
+        self.start("reboot.target").await
+    }
+
+    /// Shuts the machine down.
+    pub(crate) async fn power_off(&self) -> zbus::Result<()> {
+        self.start("poweroff.target").await
+    }
+
+    /// Lets systemd-networkd read its files again and configure what has changed.
+    pub(crate) async fn reload_network(&self) -> zbus::Result<()> {
+        let bus = self.connection().await?;
+        bus.call_method(
+            Some("org.freedesktop.network1"),
+            "/org/freedesktop/network1",
+            Some("org.freedesktop.network1.Manager"),
+            "Reload",
+            &(),
+        )
+        .await
+        .map(drop)
+    }
+
+    async fn property(
+        &self,
+        destination: &str,
+        path: &str,
+        interface: &str,
+        name: &str,
+    ) -> zbus::Result<OwnedVariant> {
+        let bus = self.connection().await?;
+        let reply = bus
+            .call_method(
+                Some(destination),
+                path,
+                Some("org.freedesktop.DBus.Properties"),
+                "Get",
+                &(interface, name),
+            )
+            .await?;
+        reply.body().deserialize()
+    }
+
+    /// The time server that is followed.
+    pub(crate) async fn time_server(&self) -> Option<String> {
+        let value = self
+            .property(
+                "org.freedesktop.timesync1",
+                "/org/freedesktop/timesync1",
+                "org.freedesktop.timesync1.Manager",
+                "ServerName",
+            )
+            .await
+            .ok()?;
+        String::try_from(value).ok().filter(|name| !name.is_empty())
+    }
+
+    /// What a unit says of itself.
+    pub(crate) async fn state(&self, unit: &str) -> zbus::Result<UnitState> {
+        let reply = self.manage("LoadUnit", &(unit,)).await?;
+        let path: OwnedObjectPath = reply.body().deserialize()?;
+        let of_unit = "org.freedesktop.systemd1.Unit";
+        let text = |value: OwnedVariant| String::try_from(value).unwrap_or_default();
+        let number = |value: OwnedVariant| u64::try_from(value).unwrap_or_default();
+        let active = self.property(SYSTEMD, &path, of_unit, "ActiveState").await?;
+        let since = self.property(SYSTEMD, &path, of_unit, "ActiveEnterTimestampMonotonic").await?;
+        let since_unix = self.property(SYSTEMD, &path, of_unit, "ActiveEnterTimestamp").await?;
+        let result =
+            self.property(SYSTEMD, &path, "org.freedesktop.systemd1.Service", "Result").await;
+        Ok(UnitState {
+            active: text(active),
+            active_since_us: number(since),
+            active_since_unix_us: number(since_unix),
+            result: result.map(text).unwrap_or_default(),
+        })
+    }
+
+    /// The programs that an administrator knows.
+    pub(crate) async fn services(&self) -> zbus::Result<Vec<Service>> {
+        let mut services = Vec::new();
+        for (name, unit, _) in SERVICES {
+            let state = self.state(unit).await?;
+            let is_well = state.result.is_empty() || state.result == "success";
+            services.push(Service {
+                name: name.to_owned(),
+                state: service_state(&state.active),
+                since_unix_ms: state.active_since_unix_us / 1_000,
+                remark: (!is_well).then(|| format!("its last run ended with {}", state.result)),
+            });
+        }
+        Ok(services)
+    }
+}
+
+fn service_state(active: &str) -> ServiceState {
+    match active {
+        "active" | "reloading" => ServiceState::Running,
+        "activating" => ServiceState::Starting,
+        _ => ServiceState::Stopped,
+    }
+}
+
+/// The unit of a program that may be restarted.
+pub(crate) fn restartable(name: &str) -> Option<&'static str> {
+    SERVICES.iter().find(|(known, _, may)| *known == name && *may).map(|(_, unit, _)| *unit)
+}
+
+/// Names of the programs that may be restarted.
+pub(crate) fn restartable_names() -> String {
+    let names = SERVICES.iter().filter(|(_, _, may)| *may).map(|(name, _, _)| *name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{restartable, restartable_names};
+
+    #[test]
+    fn only_what_may_be_restarted_has_a_unit() {
+        assert_eq!(restartable("presence"), Some("presenced.service"));
+        assert_eq!(restartable("firewall"), None);
+        assert_eq!(restartable("presenced.service"), None);
+        assert!(restartable_names().contains("ssh"));
+    }
+}
