@@ -1,12 +1,15 @@
 //! What Tab offers: words of the grammar, and names that the daemon knows.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use admin_api::answer::Answer;
 use admin_api::client::Client;
 use admin_api::page::PageRequest;
+use admin_api::platform::answer::Answer as PlatformAnswer;
+use admin_api::platform::request as platform;
 use admin_api::request::Request;
+use admin_api::wire::Question;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -16,6 +19,7 @@ use rustyline::{Context, Helper};
 use crate::grammar::lexer::{lex, quote};
 use crate::grammar::{Expected, Kind, Level, what_follows};
 use crate::render::text::safe;
+use crate::session::Sockets;
 
 /// How many names are asked for; who sees so many goes on typing.
 const NAMES: u32 = 100;
@@ -26,8 +30,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// Completes lines.
 #[derive(Debug)]
 pub(crate) struct LineCompleter {
-    /// Where the daemon is.
-    pub(crate) socket: PathBuf,
+    /// Where the daemons are.
+    pub(crate) sockets: Sockets,
     /// What the person may do.
     pub(crate) level: Level,
 }
@@ -71,7 +75,11 @@ impl LineCompleter {
     }
 
     fn ask(&self, request: &Request) -> Option<Answer> {
-        Client::connect(&self.socket).ok()?.ask_while(request, WITHIN, &mut || true).ok()
+        ask(&self.sockets.presence, request)
+    }
+
+    fn ask_platform(&self, request: &platform::Request) -> Option<PlatformAnswer> {
+        ask(&self.sockets.platform, request)
     }
 
     fn user_ids(&self, typed: &str) -> Vec<String> {
@@ -96,11 +104,18 @@ impl LineCompleter {
     }
 
     fn logs(&self) -> Vec<String> {
+        if let Some(PlatformAnswer::Logs(logs)) = self.ask_platform(&platform::Request::ListLogs) {
+            return logs.into_iter().map(|log| log.name).collect();
+        }
         match self.ask(&Request::ListLogs) {
             Some(Answer::Logs(logs)) => logs.into_iter().map(|log| log.name).collect(),
             _ => Vec::new(),
         }
     }
+}
+
+fn ask<Q: Question>(socket: &Path, request: &Q) -> Option<Q::Answer> {
+    Client::connect(socket).ok()?.ask_while(request, WITHIN, &mut || true).ok()
 }
 
 impl Completer for LineCompleter {
@@ -130,12 +145,13 @@ impl Helper for LineCompleter {}
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Level, LineCompleter};
+    use super::{Level, LineCompleter, Sockets};
 
     #[test]
     fn words_are_completed_without_a_daemon() {
-        let completer =
-            LineCompleter { socket: PathBuf::from("/nonexistent"), level: Level::Administrator };
+        let nowhere = PathBuf::from("/nonexistent");
+        let sockets = Sockets { presence: nowhere.clone(), platform: nowhere };
+        let completer = LineCompleter { sockets, level: Level::Administrator };
         let offered = |line: &str| {
             let (start, pairs) = completer.candidates(line);
             (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())

@@ -9,13 +9,22 @@ use serde_json::{Value, json};
 use crate::grammar::Misuse;
 use crate::render::text::safe;
 
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Daemon {
+    /// `presenced`.
+    Presence,
+    /// `platformd`.
+    Platform,
+}
+
 /// Why a command was not done.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The line is no command.
     Misuse(Misuse),
-    /// The daemon refused, or did not answer.
-    Ask(AskFailure),
+    /// A daemon refused, or did not answer.
+    Ask(Daemon, AskFailure),
     /// Something on this side.
     Local(Problem),
     /// Output cannot be written; there is nobody to tell.
@@ -44,12 +53,6 @@ impl From<io::Error> for Failure {
 impl From<Misuse> for Failure {
     fn from(misuse: Misuse) -> Self {
         Self::Misuse(misuse)
-    }
-}
-
-impl From<AskFailure> for Failure {
-    fn from(failure: AskFailure) -> Self {
-        Self::Ask(failure)
     }
 }
 
@@ -84,11 +87,21 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 }
 
 impl Failure {
+    /// Whether the daemon is not on this machine, or not running.
+    pub(crate) const fn is_absence(&self) -> bool {
+        matches!(self, Self::Ask(_, AskFailure::Unreachable { .. }))
+    }
+
+    /// Whether the person ended the question.
+    pub(crate) const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Ask(_, AskFailure::Cancelled { .. }))
+    }
+
     /// The exit code of a one-shot command.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Misuse(_) => 2,
-            Self::Ask(_) | Self::Local(_) | Self::Output(_) => 1,
+            Self::Ask(..) | Self::Local(_) | Self::Output(_) => 1,
         }
     }
 
@@ -99,7 +112,7 @@ impl Failure {
                 let what = format!("{}: {}", misuse.headline, misuse.why);
                 (json!("misused"), what, misuse.place(), misuse.next.clone())
             }
-            Self::Ask(failure) => asked(failure),
+            Self::Ask(daemon, failure) => asked(*daemon, failure),
             Self::Local(problem) => (
                 json!(problem.code),
                 problem.what.clone(),
@@ -135,19 +148,31 @@ impl Failure {
     }
 }
 
-fn asked(failure: &AskFailure) -> (Value, String, String, String) {
+fn asked(daemon: Daemon, failure: &AskFailure) -> (Value, String, String, String) {
     let (code, socket, next) = match failure {
         AskFailure::Refused(refusal) => {
             let code = serde_json::to_value(refusal.code).unwrap_or_default();
             return (code, refusal.what.clone(), refusal.place.clone(), refusal.next.clone());
         }
         AskFailure::Unreachable { socket, source } => {
-            let next = if source.kind() == io::ErrorKind::PermissionDenied {
-                "log in as an administrator of this machine"
-            } else {
-                "it may be starting: try again in a minute; if it stays away, restart the machine"
+            let next = match (daemon, source.kind()) {
+                (_, io::ErrorKind::PermissionDenied) => {
+                    "log in as an administrator of this machine"
+                }
+                (Daemon::Presence, _) => {
+                    "it may be starting: try again in a minute; if it stays away, restart the \
+                     machine"
+                }
+                (Daemon::Platform, _) => {
+                    "only the sealed appliance has it: there, try again in a minute; if it stays \
+                     away, restart the machine"
+                }
             };
-            let what = format!("the presence service cannot be reached: {source}");
+            let service = match daemon {
+                Daemon::Presence => "presence",
+                Daemon::Platform => "platform",
+            };
+            let what = format!("the {service} service cannot be reached: {source}");
             return (json!("unreachable"), what, socket.display().to_string(), next.to_owned());
         }
         AskFailure::Cancelled { socket } => {

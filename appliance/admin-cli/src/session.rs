@@ -1,16 +1,19 @@
 //! What a command works with: the daemon, the screen and how the answer is to look.
 
 use std::io::{self, BufRead, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use admin_api::answer::Answer;
-use admin_api::client::Client;
+use admin_api::client::{AskFailure, Client};
 use admin_api::page::{MAX_PAGE, PageRequest};
+use admin_api::platform;
 use admin_api::request::Request;
+use admin_api::wire::Question;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Problem};
+use crate::failure::{Daemon, Failure, Problem};
 use crate::grammar::Level;
 use crate::pager::{Flow, Pager, Screen};
 use crate::render::{self, Zone, text};
@@ -30,10 +33,30 @@ pub(crate) enum Ending {
 /// How a command went.
 pub(crate) type Outcome = Result<Ending, Failure>;
 
+/// Where the daemons are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sockets {
+    /// `presenced`.
+    pub(crate) presence: PathBuf,
+    /// `platformd`.
+    pub(crate) platform: PathBuf,
+}
+
+/// Where commands come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The arguments of a program that somebody ran who may read files of this machine anyway.
+    Arguments,
+    /// The shell, which may be a login shell: nothing that is typed there names a file of this
+    /// machine.
+    Shell,
+}
+
 /// What a command works with.
 #[derive(Debug)]
 pub(crate) struct Session {
-    socket: PathBuf,
+    source: Source,
+    sockets: Sockets,
     /// Answers are printed as JSON.
     pub(crate) is_json: bool,
     /// Long output stops at each page, where there is a screen.
@@ -47,10 +70,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// For commands to the daemon behind this socket.
-    pub(crate) fn new(socket: PathBuf, is_json: bool) -> Self {
+    /// For commands to the daemons behind these sockets; each is connected when it is needed.
+    pub(crate) fn new(sockets: Sockets, is_json: bool, source: Source) -> Self {
         Self {
-            socket,
+            source,
+            sockets,
             is_json,
             is_paged: true,
             has_stale_input: false,
@@ -76,17 +100,58 @@ impl Session {
         self.interrupt.as_ref().is_some_and(Interrupt::was_pressed)
     }
 
-    /// Connects to the daemon.
-    pub(crate) fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(&self.socket)?)
+    /// Whether a command may name a file of this machine.
+    pub(crate) fn may_read_files(&self) -> bool {
+        self.source == Source::Arguments
     }
 
-    /// Puts a question to the daemon. Each has its own connection: one may stay on a page for
-    /// hours, and nobody should have to hold a connection for that.
+    /// Where the daemons are asked.
+    pub(crate) const fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// Puts a question to the presence service. Each has its own connection: one may stay on a
+    /// page for hours, and nobody should have to hold a connection for that.
     pub(crate) fn ask(&self, request: &Request) -> Result<Answer, Failure> {
+        self.put(&self.sockets.presence, request).map_err(|e| Failure::Ask(Daemon::Presence, e))
+    }
+
+    /// Asks the presence service, but waits no longer than this.
+    pub(crate) fn ask_within(
+        &self,
+        request: &Request,
+        within: Duration,
+    ) -> Result<Answer, Failure> {
+        Client::connect(&self.sockets.presence)
+            .and_then(|mut client| client.ask_while(request, within, &mut || true))
+            .map_err(|failure| Failure::Ask(Daemon::Presence, failure))
+    }
+
+    /// Puts a question to the platform service.
+    pub(crate) fn ask_platform(
+        &self,
+        request: &platform::request::Request,
+    ) -> Result<platform::answer::Answer, Failure> {
+        self.put(&self.sockets.platform, request).map_err(|e| Failure::Ask(Daemon::Platform, e))
+    }
+
+    fn put<Q: Question>(&self, socket: &Path, request: &Q) -> Result<Q::Answer, AskFailure> {
         let mut is_wanted = || !self.is_interrupted();
         let within = request.answer_within();
-        Ok(self.connect()?.ask_while(request, within, &mut is_wanted)?)
+        Client::connect(socket)?.ask_while(request, within, &mut is_wanted)
+    }
+
+    /// Begins anew for whoever has signed in.
+    pub(crate) fn begin(&mut self) {
+        self.is_paged = true;
+        self.has_stale_input = false;
+        self.look_at_the_zone();
+        self.is_interrupted();
+    }
+
+    /// Shows times in the machine's zone, which may have been changed.
+    pub(crate) fn look_at_the_zone(&mut self) {
+        self.zone = Zone::of_this_machine();
     }
 
     /// Asks, and prints the answer.

@@ -1,7 +1,6 @@
 //! The interactive shell `admin:`.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -19,6 +18,7 @@ use crate::completion::LineCompleter;
 use crate::failure::Failure;
 use crate::grammar::lexer::lex;
 use crate::grammar::{self, Misuse, Slot};
+use crate::idle;
 use crate::session::{Ending, Outcome, Session, input_line};
 
 const PROMPT: &str = "admin: ";
@@ -31,10 +31,10 @@ const HISTORY_LINES: usize = 500;
 type LineEditor = Editor<LineCompleter, MemHistory>;
 
 /// Runs commands until there are no more. Says whether the last one was done.
-pub(crate) fn run(session: &mut Session, socket: &Path) -> Result<bool, Failure> {
+pub(crate) fn run(session: &mut Session) -> Result<bool, Failure> {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         session.outlive_interrupts()?;
-        interactive(session, socket)
+        interactive(session)
     } else {
         piped(session)
     }
@@ -59,15 +59,19 @@ fn piped(session: &mut Session) -> Result<bool, Failure> {
     Ok(is_done)
 }
 
-fn interactive(session: &mut Session, socket: &Path) -> Result<bool, Failure> {
+/// The shell at a terminal, until it is left.
+pub(crate) fn interactive(session: &mut Session) -> Result<bool, Failure> {
     let asked = Question::default();
-    let mut editor = editor(session, socket, MemHistory::new(), &asked)?;
+    let mut editor = editor(session, MemHistory::new(), &asked)?;
     writeln!(io::stdout(), "Lamplight {}. \"?\" lists commands.", env!("CARGO_PKG_VERSION"))?;
     let mut kept = (String::new(), String::new());
     let mut is_done = true;
     loop {
         let (left, right) = std::mem::take(&mut kept);
-        match editor.readline_with_initial(PROMPT, (&left, &right)) {
+        let waiting = idle::Waiting::begin();
+        let line = editor.readline_with_initial(PROMPT, (&left, &right));
+        drop(waiting);
+        match line {
             Ok(line) if asked.take() => {
                 let at = asked.at.load(Ordering::Relaxed);
                 let (left, right) = line.split_at_checked(at).unwrap_or((&line, ""));
@@ -89,7 +93,7 @@ fn interactive(session: &mut Session, socket: &Path) -> Result<bool, Failure> {
                 }
                 if std::mem::take(&mut session.has_stale_input) {
                     let history = std::mem::take(editor.history_mut());
-                    editor = self::editor(session, socket, history, &asked)?;
+                    editor = self::editor(session, history, &asked)?;
                 }
             }
             Err(ReadlineError::Interrupted) => {}
@@ -196,18 +200,14 @@ impl ConditionalEventHandler for Brim {
         _: bool,
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
+        idle::touch();
         let KeyEvent(code, modifiers) = event.get(0)?;
         let inserts = matches!(code, KeyCode::Char(_)) && *modifiers == Modifiers::NONE;
         (inserts && context.line().len() >= MAX_LINE_BYTES).then_some(Cmd::Noop)
     }
 }
 
-fn editor(
-    session: &Session,
-    socket: &Path,
-    history: MemHistory,
-    asked: &Question,
-) -> Result<LineEditor, Failure> {
+fn editor(session: &Session, history: MemHistory, asked: &Question) -> Result<LineEditor, Failure> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .completion_show_all_if_ambiguous(true)
@@ -222,7 +222,10 @@ fn editor(
     let mut editor = LineEditor::with_history(config, history).map_err(io::Error::other)?;
     // Serial consoles may be terminals that do not know of it.
     editor.enable_synchronized_output(false);
-    editor.set_helper(Some(LineCompleter { socket: socket.to_path_buf(), level: session.level }));
+    editor.set_helper(Some(LineCompleter {
+        sockets: session.sockets().clone(),
+        level: session.level,
+    }));
     let question = EventHandler::Conditional(Box::new(asked.clone()));
     editor.bind_sequence(KeyEvent::from('?'), question);
     editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(Brim)));

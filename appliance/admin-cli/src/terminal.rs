@@ -1,13 +1,20 @@
 //! The terminal itself: keys, passwords without echo, Ctrl-C.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use admin_api::secret::Secret;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::idle;
+
+pub(crate) mod line;
 
 /// Longer passwords are refused by every daemon; this only bounds the input.
 const MAX_PASSWORD_BYTES: usize = 4_096;
@@ -17,6 +24,20 @@ const CTRL_D: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
 const CTRL_U: u8 = 0x15;
 const DELETE: u8 = 0x7f;
+
+/// How long is waited at once for someone who may take any time.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What came of waiting for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A byte of one.
+    Byte(u8),
+    /// Nothing yet.
+    None,
+    /// The terminal is gone.
+    Gone,
+}
 
 /// Whether a person can be asked.
 pub(crate) fn is_interactive() -> bool {
@@ -42,14 +63,35 @@ impl KeyMode {
 
     /// Waits for a key; nothing when the terminal is gone.
     pub(crate) fn key(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
+        let _waiting = idle::Waiting::begin();
         loop {
-            match nix::unistd::read(io::stdin(), &mut byte) {
-                Ok(0) => return Ok(None),
-                Ok(_) => return Ok(byte.first().copied()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+            match self.key_within(LONG)? {
+                Key::Byte(key) => return Ok(Some(key)),
+                Key::Gone => return Ok(None),
+                Key::None => {}
             }
+        }
+    }
+
+    /// Waits for a key this long.
+    pub(crate) fn key_within(&self, within: Duration) -> io::Result<Key> {
+        let stdin = io::stdin();
+        let milliseconds = u16::try_from(within.as_millis()).unwrap_or(u16::MAX);
+        let mut wanted = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut wanted, milliseconds) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(Key::None),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut byte = [0];
+        match nix::unistd::read(&stdin, &mut byte) {
+            Ok(0) | Err(Errno::EIO) => Ok(Key::Gone),
+            Ok(_) => {
+                idle::touch();
+                Ok(byte.first().map_or(Key::None, |byte| Key::Byte(*byte)))
+            }
+            Err(Errno::EINTR) => Ok(Key::None),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -133,6 +175,8 @@ impl Interrupt {
         let mut blocked = asked;
         blocked.add(Signal::SIGQUIT);
         blocked.add(Signal::SIGTSTP);
+        blocked.add(Signal::SIGTTIN);
+        blocked.add(Signal::SIGTTOU);
         blocked.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         Ok(Self(SignalFd::with_flags(&asked, flags)?))

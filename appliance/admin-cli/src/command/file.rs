@@ -2,7 +2,8 @@
 
 use admin_api::answer::Answer;
 use admin_api::answer::log::LogLines;
-use admin_api::client::AskFailure;
+use admin_api::platform::answer::Answer as PlatformAnswer;
+use admin_api::platform::request as platform;
 use admin_api::request::{LogQuery, MAX_LOG_LINES, Request};
 
 use crate::failure::Failure;
@@ -17,7 +18,15 @@ const TAIL_LINES: u32 = 10;
 const TAIL_WAIT_MS: u64 = 10_000;
 
 pub(crate) fn list_log(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ListLogs)
+    match session.ask_platform(&platform::Request::ListLogs) {
+        Err(failure) if failure.is_absence() => session.show(&Request::ListLogs),
+        Ok(PlatformAnswer::Logs(logs)) => {
+            session.present(&Answer::Logs(logs))?;
+            Ok(Ending::Done)
+        }
+        Ok(_) => Ok(Ending::Done),
+        Err(failure) => Err(failure),
+    }
 }
 
 pub(crate) fn view_log(session: &mut Session, arguments: &Arguments) -> Outcome {
@@ -47,15 +56,26 @@ fn query(arguments: &Arguments) -> LogQuery {
 }
 
 fn read(session: &Session, query: &LogQuery) -> Result<LogLines, Failure> {
-    match session.ask(&Request::ReadLog(query.clone()))? {
+    // The journal keeps every log over restarts; without it there is what the daemon remembers.
+    let answer = match session.ask_platform(&platform::Request::ReadLog(query.clone())) {
+        Err(failure) if failure.is_absence() => session.ask(&Request::ReadLog(query.clone()))?,
+        Ok(PlatformAnswer::LogLines(lines)) => return Ok(lines),
+        Ok(_) => return Ok(nothing(query)),
+        Err(failure) => return Err(failure),
+    };
+    match answer {
         Answer::LogLines(lines) => Ok(lines),
         // A daemon of the same release answers in kind; one that does not has nothing to show.
-        _ => Ok(LogLines {
-            lines: Vec::new(),
-            next_after_sequence: query.after_sequence.unwrap_or_default(),
-            more: false,
-            lost_lines: 0,
-        }),
+        _ => Ok(nothing(query)),
+    }
+}
+
+fn nothing(query: &LogQuery) -> LogLines {
+    LogLines {
+        lines: Vec::new(),
+        next_after_sequence: query.after_sequence.unwrap_or_default(),
+        more: false,
+        lost_lines: 0,
     }
 }
 
@@ -117,7 +137,7 @@ pub(crate) fn tail_log(session: &mut Session, arguments: &Arguments) -> Outcome 
         };
         page = match read(session, &next) {
             Ok(page) => page,
-            Err(Failure::Ask(AskFailure::Cancelled { .. })) => return Ok(Ending::Done),
+            Err(failure) if failure.is_cancelled() => return Ok(Ending::Done),
             Err(failure) => return Err(failure),
         };
         if session.is_interrupted() {

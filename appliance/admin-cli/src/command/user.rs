@@ -105,7 +105,7 @@ pub(crate) fn disable(session: &mut Session, arguments: &Arguments) -> Outcome {
 }
 
 pub(crate) fn import(session: &mut Session, arguments: &Arguments) -> Outcome {
-    let csv = csv(arguments.required("FILE"))?;
+    let csv = csv(session, arguments.required("FILE"))?;
     let answer = session.ask(&Request::ImportUsers { csv })?;
     session.present(&answer)?;
     match answer {
@@ -114,8 +114,9 @@ pub(crate) fn import(session: &mut Session, arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Reads the file, or standard input for `-`.
-fn csv(name: &str) -> Result<Secret, Failure> {
+/// Reads the file, or standard input for `-`. A login shell opens no files: who signs in there
+/// sees what commands show, and nothing else of the machine.
+fn csv(session: &Session, name: &str) -> Result<Secret, Failure> {
     let unreadable = |what: String, next: &str| Problem {
         code: "file",
         what,
@@ -126,10 +127,16 @@ fn csv(name: &str) -> Result<Secret, Failure> {
     let failed = |error: io::Error| unreadable(format!("the file cannot be read: {error}"), check);
     let mut bytes = Zeroizing::new(Vec::new());
     let limit = u64::try_from(MAX_LINE_BYTES).unwrap_or(u64::MAX);
+    if name != "-" && !session.may_read_files() {
+        let what = "the shell opens no files of this machine".to_owned();
+        let next = "send the file to standard input: ssh admin@HOST user import - < FILE";
+        return Err(unreadable(what, next).into());
+    }
     if name == "-" {
         if io::stdin().is_terminal() {
             let what = "standard input is a terminal".to_owned();
-            return Err(unreadable(what, "name a file, or send one to standard input").into());
+            let next = "send a file to standard input: ssh admin@HOST user import - < FILE";
+            return Err(unreadable(what, next).into());
         }
         io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
     } else {

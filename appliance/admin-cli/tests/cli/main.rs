@@ -7,7 +7,11 @@
     reason = "a test that meets the unexpected is to stop there"
 )]
 
+mod console;
 mod one_shot;
+mod platform;
+mod platform_answers;
 mod sample;
 mod server;
 mod shell;
+mod terminal;

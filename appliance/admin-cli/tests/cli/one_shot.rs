@@ -13,6 +13,9 @@ fn appliance(server: &Server, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_appliance"))
         .arg("--socket")
         .arg(&server.socket)
+        // There is no platform service beside this one.
+        .arg("--platform-socket")
+        .arg(server.socket.with_extension("none"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,70 +1,10 @@
 //! The shell at a terminal: a pseudo-terminal and real keys.
 
-use std::process::Command;
-
 use admin_api::request::Request;
-use expectrl::process::unix::WaitStatus;
-use expectrl::session::OsSession;
-use expectrl::{Eof, Expect, Session};
 
 use crate::sample;
-use crate::server::{Server, State, User, WITHIN};
-
-const PROMPT: &str = "admin: ";
-const MORE: &str = "Press <enter> for 1 line, <space> for one page, or <q> to quit";
-const CTRL_C: &str = "\x03";
-const CTRL_D: &str = "\x04";
-const UP: &str = "\x1b[A";
-
-struct Terminal(OsSession);
-
-impl Terminal {
-    /// The shell on an ordinary terminal of 80 columns and 24 rows, at its first prompt.
-    fn shell(server: &Server) -> Self {
-        let mut terminal = Self::start(server, "");
-        terminal.expect(PROMPT);
-        terminal
-    }
-
-    fn start(server: &Server, arguments: &str) -> Self {
-        let program = env!("CARGO_BIN_EXE_appliance");
-        let socket = server.socket.display();
-        let mut command = Command::new("sh");
-        command.env("TERM", "xterm").arg("-c").arg(format!(
-            "stty sane cols 80 rows 24; exec {program} --socket {socket} {arguments}"
-        ));
-        let mut session = Session::spawn(command).unwrap();
-        session.set_expect_timeout(Some(WITHIN));
-        Self(session)
-    }
-
-    /// Waits for a text, and returns all that came before it.
-    fn expect(&mut self, text: &str) -> String {
-        match self.0.expect(text) {
-            Ok(found) => String::from_utf8_lossy(found.before()).into_owned(),
-            Err(error) => panic!("{text:?} did not come: {error}"),
-        }
-    }
-
-    fn send(&mut self, keys: &str) {
-        self.0.send(keys).unwrap();
-    }
-
-    /// Runs a line, and returns all that is shown up to the next prompt.
-    fn run(&mut self, line: &str) -> String {
-        self.send(line);
-        self.send("\r");
-        // What the editor draws while the line is typed holds the prompt, too.
-        self.expect("\n");
-        self.expect(PROMPT)
-    }
-
-    fn ends(mut self) {
-        self.0.expect(Eof).unwrap();
-        let status = self.0.get_process().wait().unwrap();
-        assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
-    }
-}
+use crate::server::{Server, State, User};
+use crate::terminal::{CTRL_C, CTRL_D, MORE, PROMPT, Terminal, UP};
 
 #[test]
 fn a_question_mark_lists_what_may_follow_and_keeps_the_line() {
