@@ -316,14 +316,15 @@ impl Platform {
     /// What the settings start. A service manager that does not answer costs a restart, not the
     /// settings.
     async fn apply_set_up(&self) {
-        let done = async {
-            self.bus.reload_network().await?;
-            self.bus.restart(units::TIME).await?;
-            self.bus.start(units::SSH).await?;
-            self.bus.start(units::PRESENCE).await
-        };
-        if let Err(error) = done.await {
-            tracing::error!(%error, "services could not be started; a restart does it");
+        for (what, done) in [
+            ("network", self.bus.reload_network().await),
+            ("presence", self.bus.start(units::PRESENCE).await),
+            ("ssh", self.bus.start(units::SSH).await),
+            ("time", self.bus.restart(units::TIME).await),
+        ] {
+            if let Err(error) = done {
+                tracing::error!(what, %error, "a service could not be started; a restart does it");
+            }
         }
     }
 

@@ -83,16 +83,7 @@ impl Bus {
 
     /// Lets systemd-networkd read its files again and configure what has changed.
     pub(crate) async fn reload_network(&self) -> zbus::Result<()> {
-        let bus = self.connection().await?;
-        bus.call_method(
-            Some("org.freedesktop.network1"),
-            "/org/freedesktop/network1",
-            Some("org.freedesktop.network1.Manager"),
-            "Reload",
-            &(),
-        )
-        .await
-        .map(drop)
+        self.reload("systemd-networkd.service").await
     }
 
     async fn property(

@@ -1,0 +1,131 @@
+//! A machine's console on its serial line: what it prints, and what is typed.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Text that means that the machine will not come to what is waited for.
+const FATAL: [&str; 2] = ["Kernel panic", "Press any key"];
+
+#[derive(Debug, Default)]
+struct Printed {
+    text: String,
+    is_over: bool,
+}
+
+/// The console.
+#[derive(Debug)]
+pub struct Serial {
+    printed: Arc<(Mutex<Printed>, Condvar)>,
+    stream: UnixStream,
+    /// What was waited for lies before this.
+    seen: Mutex<usize>,
+}
+
+impl Serial {
+    /// Connects once QEMU is there; none when it ended instead.
+    pub fn connect(path: &Path, child: &mut Child) -> Option<Self> {
+        let stream = loop {
+            if let Ok(stream) = UnixStream::connect(path) {
+                break stream;
+            }
+            if child.try_wait().expect("a child").is_some() {
+                return None;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        };
+        let printed = Arc::new((Mutex::new(Printed::default()), Condvar::new()));
+        let mut reader = stream.try_clone().expect("a socket");
+        let into = Arc::clone(&printed);
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4_096];
+            loop {
+                let count = reader.read(&mut chunk).unwrap_or(0);
+                let mut printed = into.0.lock().unwrap_or_else(PoisonError::into_inner);
+                printed.is_over |= count == 0;
+                let text = String::from_utf8_lossy(&chunk[..count]);
+                printed.text.extend(text.chars().filter(|c| *c == '\n' || !c.is_control()));
+                into.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        Some(Self { printed, stream, seen: Mutex::new(0) })
+    }
+
+    /// Waits for a text behind what was waited for before; what stands between.
+    #[track_caller]
+    pub fn expect(&self, text: &str, within: Duration) -> String {
+        match self.wait(text, within, true) {
+            Ok(between) => between,
+            Err(why) => panic!("{text:?} was not printed: {why}\n{}", self.tail(3_000)),
+        }
+    }
+
+    /// The same where a panic of the kernel is what may come before.
+    #[track_caller]
+    pub fn expect_through_panic(&self, text: &str, within: Duration) -> String {
+        match self.wait(text, within, false) {
+            Ok(between) => between,
+            Err(why) => panic!("{text:?} was not printed: {why}\n{}", self.tail(3_000)),
+        }
+    }
+
+    fn wait(&self, text: &str, within: Duration, is_fatal: bool) -> Result<String, String> {
+        let deadline = Instant::now() + within;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lock, changed) = &*self.printed;
+        let mut printed = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let rest = &printed.text[*seen..];
+            if let Some(at) = rest.find(text) {
+                let between = rest[..at].to_owned();
+                *seen += at + text.len();
+                return Ok(between);
+            }
+            if let Some(fatal) = FATAL.iter().find(|fatal| is_fatal && rest.contains(*fatal)) {
+                return Err(format!("{fatal:?} was"));
+            }
+            if printed.is_over {
+                return Err("the machine ended".to_owned());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("not within {within:?}"));
+            }
+            printed = changed.wait_timeout(printed, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Types something, a little slower than a person in a hurry.
+    #[track_caller]
+    pub fn type_in(&self, text: &str) {
+        for byte in text.bytes() {
+            (&self.stream).write_all(&[byte]).expect("the console");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Types a line.
+    #[track_caller]
+    pub fn enter(&self, line: &str) {
+        self.type_in(line);
+        self.type_in("\r");
+    }
+
+    /// Everything printed.
+    pub fn text(&self) -> String {
+        self.printed.0.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
+    }
+
+    /// The end of what was printed.
+    pub fn tail(&self, characters: usize) -> String {
+        let text = self.text();
+        let from = text.char_indices().rev().nth(characters).map_or(0, |(at, _)| at);
+        text[from..].to_owned()
+    }
+}
