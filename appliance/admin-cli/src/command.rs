@@ -2,8 +2,11 @@
 
 pub(crate) mod file;
 pub(crate) mod help;
+pub(crate) mod network;
+pub(crate) mod platform;
 pub(crate) mod set;
 pub(crate) mod show;
+pub(crate) mod tool;
 pub(crate) mod unset;
 pub(crate) mod user;
 pub(crate) mod utils;

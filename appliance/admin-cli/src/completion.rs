@@ -65,7 +65,21 @@ impl LineCompleter {
             Kind::UserId => self.user_ids(typed),
             Kind::LogArea => self.log_areas(),
             Kind::Log => self.logs(),
-            Kind::Text | Kind::Number { .. } | Kind::File | Kind::Command => Vec::new(),
+            Kind::TimeZone => self.time_zones(),
+            Kind::Service => self.services(),
+            Kind::Capture => self.captures(),
+            Kind::SshKey => self.ssh_keys(),
+            Kind::Text
+            | Kind::Number { .. }
+            | Kind::File
+            | Kind::Command
+            | Kind::Address
+            | Kind::Ipv4
+            | Kind::Ipv6
+            | Kind::Ipv4Block
+            | Kind::Ipv6Block
+            | Kind::Addresses { .. }
+            | Kind::Words { .. } => Vec::new(),
         };
         let typed = typed.to_ascii_lowercase();
         let fits = |name: &String| {
@@ -98,6 +112,37 @@ impl LineCompleter {
             Some(Answer::LogLevels(levels)) => {
                 let areas = levels.areas.into_iter().map(|level| level.area);
                 areas.chain(["default".to_owned()]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn time_zones(&self) -> Vec<String> {
+        match self.ask_platform(&platform::Request::ListTimeZones) {
+            Some(PlatformAnswer::TimeZones(zones)) => zones,
+            _ => Vec::new(),
+        }
+    }
+
+    fn services(&self) -> Vec<String> {
+        match self.ask_platform(&platform::Request::ListServices) {
+            Some(PlatformAnswer::Services(list)) => list.into_iter().map(|s| s.name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn captures(&self) -> Vec<String> {
+        let area = platform::FileArea::Capture;
+        match self.ask_platform(&platform::Request::ListFiles { area }) {
+            Some(PlatformAnswer::Files(files)) => files.into_iter().map(|f| f.name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn ssh_keys(&self) -> Vec<String> {
+        match self.ask_platform(&platform::Request::ListSshKeys) {
+            Some(PlatformAnswer::SshKeys(keys)) => {
+                keys.into_iter().map(|key| key.fingerprint).collect()
             }
             _ => Vec::new(),
         }

@@ -15,9 +15,8 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal::line::{self, Reading, Typed};
-use crate::{idle, shell};
+use crate::{answers, idle, shell};
 
-mod answers;
 mod banner;
 mod recovery;
 mod sign_out;

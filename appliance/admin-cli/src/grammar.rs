@@ -2,7 +2,9 @@
 //! share. The commands themselves stand in [`table`], each once.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::answers;
 use crate::session::{Outcome, Session};
 
 use self::lexer::{Lexed, Token, lex};
@@ -53,8 +55,40 @@ pub(crate) enum Kind {
     Log,
     /// A file on the side of the CLI.
     File,
+    /// A time zone; Tab asks the platform.
+    TimeZone,
+    /// A service; Tab asks the platform.
+    Service,
+    /// A capture; Tab asks the platform.
+    Capture,
+    /// The fingerprint of a public key; Tab asks the platform.
+    SshKey,
+    /// An address.
+    Address,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// An IPv4 address with the length of its network's prefix.
+    Ipv4Block,
+    /// An IPv6 address with the length of its network's prefix.
+    Ipv6Block,
+    /// Addresses, at least one; nothing but words of the list may follow.
+    Addresses { most: usize },
+    /// Words, at least one; nothing but words of the list may follow.
+    Words { most: usize },
     /// The words of a command, as many as there are, or none.
     Command,
+}
+
+impl Kind {
+    /// How many words it may have.
+    pub(crate) const fn most(self) -> usize {
+        match self {
+            Self::Addresses { most } | Self::Words { most } => most,
+            _ => 1,
+        }
+    }
 }
 
 /// A value that a command takes.
@@ -119,6 +153,11 @@ impl Arguments {
         self.text(name).unwrap_or_default()
     }
 
+    /// The words of a list.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        self.required(name).split(' ').map(str::to_owned).collect()
+    }
+
     /// A number that the grammar has made sure of.
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
         self.text(name).and_then(|text| text.parse().ok())
@@ -160,6 +199,8 @@ pub(crate) struct Walk {
     alive: Vec<&'static Command>,
     words: usize,
     values: usize,
+    /// Words of the list that the next value is.
+    listed: usize,
     pending: Option<&'static Extra>,
     arguments: Arguments,
     /// The command named behind `help`.
@@ -170,9 +211,10 @@ impl Walk {
     /// At the start of a line of someone who has this level.
     pub(crate) fn new(level: Level) -> Self {
         Self {
-            alive: table::COMMANDS.iter().filter(|command| command.level <= level).collect(),
+            alive: table::commands().filter(|command| command.level <= level).collect(),
             words: 0,
             values: 0,
+            listed: 0,
             pending: None,
             arguments: Arguments::default(),
             nested: None,
@@ -191,7 +233,9 @@ impl Walk {
             expected.value = Some(slot);
         } else if let Some(command) = named {
             expected.value = command.values.get(self.values);
-            if expected.value.is_none() {
+            if self.listed > 0 {
+                expected.complete = Some(command);
+            } else if expected.value.is_none() {
                 let free = command.extras.iter().filter(|extra| !self.arguments.has(extra.word));
                 expected.words.extend(free.map(|extra| (extra.word, extra.help)));
                 expected.complete = Some(command);
@@ -276,6 +320,17 @@ impl Walk {
         self.settle();
         match self.pending.take() {
             Some(extra) => drop(self.arguments.0.insert(extra.word, value)),
+            None if slot.kind.most() > 1 => {
+                let list = self.arguments.0.entry(slot.name).or_default();
+                if self.listed > 0 {
+                    list.push(' ');
+                }
+                list.push_str(&value);
+                self.listed += 1;
+                if self.listed == slot.kind.most() {
+                    (self.values, self.listed) = (self.values + 1, 0);
+                }
+            }
             None => {
                 self.values += 1;
                 self.arguments.0.insert(slot.name, value);
@@ -326,10 +381,37 @@ fn accept(slot: &Slot, text: &str) -> Result<String, Mismatch> {
                 other => other,
             })
         }
-        Kind::UserId | Kind::Text | Kind::LogArea | Kind::Log | Kind::File | Kind::Command => {
-            Ok(text.to_owned())
+        Kind::Address | Kind::Addresses { .. } => parsed(text.parse::<IpAddr>(), text, slot),
+        Kind::Ipv4 => parsed(text.parse::<Ipv4Addr>(), text, slot),
+        Kind::Ipv6 => parsed(text.parse::<Ipv6Addr>(), text, slot),
+        Kind::Ipv4Block => answers::ipv4(text).map(|_| text.to_owned()).map_err(Mismatch::BadValue),
+        Kind::Ipv6Block => answers::ipv6(text).map(|_| text.to_owned()).map_err(Mismatch::BadValue),
+        Kind::Words { .. } if text.contains(' ') => {
+            Err(Mismatch::BadValue(format!("{} holds no blanks", slot.name)))
         }
+        Kind::UserId
+        | Kind::Text
+        | Kind::LogArea
+        | Kind::Log
+        | Kind::File
+        | Kind::TimeZone
+        | Kind::Service
+        | Kind::Capture
+        | Kind::SshKey
+        | Kind::Words { .. }
+        | Kind::Command => Ok(text.to_owned()),
     }
+}
+
+/// The text when it is an address of that kind.
+fn parsed<T, E>(address: Result<T, E>, text: &str, slot: &Slot) -> Result<String, Mismatch> {
+    let kind = match slot.kind {
+        Kind::Ipv4 => "an IPv4 address, like 192.0.2.1",
+        Kind::Ipv6 => "an IPv6 address, like 2001:db8::1",
+        _ => "an address, like 192.0.2.1",
+    };
+    let wrong = |_| Mismatch::BadValue(format!("{} is {kind}", slot.name));
+    address.map(|_| text.to_owned()).map_err(wrong)
 }
 
 /// A line that can be run.

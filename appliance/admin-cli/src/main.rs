@@ -11,6 +11,7 @@ use crate::grammar::lexer::{Token, lex, quote};
 use crate::render::text::safe;
 use crate::session::{Ending, Session, Sockets, Source};
 
+mod answers;
 mod command;
 mod completion;
 mod console;

@@ -5,6 +5,7 @@ use admin_api::answer::Answer;
 pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod people;
+pub(crate) mod platform;
 pub(crate) mod text;
 
 pub(crate) use self::text::{Fields, Table, Zone};

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::failure::{Daemon, Failure, Problem};
-use crate::grammar::Level;
+use crate::grammar::{Arguments, Level};
 use crate::pager::{Flow, Pager, Screen};
 use crate::render::{self, Zone, text};
 use crate::terminal::{self, Interrupt};
@@ -65,6 +65,7 @@ pub(crate) struct Session {
     pub(crate) has_stale_input: bool,
     /// What the person may do.
     pub(crate) level: Level,
+    is_shell: bool,
     interrupt: Option<Interrupt>,
     zone: Zone,
 }
@@ -79,6 +80,7 @@ impl Session {
             is_paged: true,
             has_stale_input: false,
             level: Level::Administrator,
+            is_shell: false,
             interrupt: None,
             zone: Zone::of_this_machine(),
         }
@@ -86,13 +88,21 @@ impl Session {
 
     /// From now on Ctrl-C ends a command, not the program.
     pub(crate) fn outlive_interrupts(&mut self) -> io::Result<()> {
-        self.interrupt = Some(Interrupt::take_over()?);
+        self.is_shell = true;
+        self.hear_interrupts()
+    }
+
+    /// From now on Ctrl-C is asked for.
+    pub(crate) fn hear_interrupts(&mut self) -> io::Result<()> {
+        if self.interrupt.is_none() {
+            self.interrupt = Some(Interrupt::take_over()?);
+        }
         Ok(())
     }
 
     /// Whether a person works at the shell.
     pub(crate) const fn is_interactive(&self) -> bool {
-        self.interrupt.is_some()
+        self.is_shell
     }
 
     /// Whether Ctrl-C was pressed.
@@ -135,6 +145,17 @@ impl Session {
         self.put(&self.sockets.platform, request).map_err(|e| Failure::Ask(Daemon::Platform, e))
     }
 
+    /// Asks the platform service, Ctrl-C or not, but waits no longer than this.
+    pub(crate) fn ask_platform_within(
+        &self,
+        request: &platform::request::Request,
+        within: Duration,
+    ) -> Result<platform::answer::Answer, Failure> {
+        Client::connect(&self.sockets.platform)
+            .and_then(|mut client| client.ask_while(request, within, &mut || true))
+            .map_err(|failure| Failure::Ask(Daemon::Platform, failure))
+    }
+
     fn put<Q: Question>(&self, socket: &Path, request: &Q) -> Result<Q::Answer, AskFailure> {
         let mut is_wanted = || !self.is_interrupted();
         let within = request.answer_within();
@@ -167,6 +188,56 @@ impl Session {
             return self.print_json(&serde_json::to_value(answer).unwrap_or_default());
         }
         self.print(render::answer(answer, &self.zone))
+    }
+
+    /// Asks the platform service, and prints the answer.
+    pub(crate) fn show_platform(&self, request: &platform::request::Request) -> Outcome {
+        let answer = self.ask_platform(request)?;
+        self.present_platform(&answer)?;
+        Ok(Ending::Done)
+    }
+
+    /// Prints an answer of the platform service.
+    pub(crate) fn present_platform(
+        &self,
+        answer: &platform::answer::Answer,
+    ) -> Result<(), Failure> {
+        if self.is_json {
+            let value = match answer {
+                platform::answer::Answer::Done => json!({ "done": true }),
+                answer => serde_json::to_value(answer).unwrap_or_default(),
+            };
+            return self.print_json(&value);
+        }
+        self.print(render::platform::answer(answer, &self.zone))
+    }
+
+    /// An answer of the platform service as JSON, without the member that names it.
+    pub(crate) fn inner(answer: &platform::answer::Answer) -> Value {
+        match serde_json::to_value(answer) {
+            Ok(Value::Object(members)) => {
+                members.into_iter().next().map(|(_, value)| value).unwrap_or_default()
+            }
+            _ => Value::Null,
+        }
+    }
+
+    /// Asks whether something that cuts service is to be done; `force` answers yes.
+    pub(crate) fn confirm(&mut self, what: &str, arguments: &Arguments) -> Result<(), Failure> {
+        if arguments.has("force") {
+            return Ok(());
+        }
+        if self.is_json || !terminal::is_interactive() {
+            return Err(Problem {
+                code: "not_confirmed",
+                what: format!("nobody can be asked whether this is meant: {what}"),
+                place: "this command".to_owned(),
+                next: "add force".to_owned(),
+            }
+            .into());
+        }
+        self.has_stale_input = true;
+        if terminal::line::yes(what)? { Ok(()) } else { Err(Problem::cancelled().into()) }
     }
 
     /// Prints lines, page by page.

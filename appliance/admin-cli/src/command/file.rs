@@ -1,12 +1,16 @@
 //! `file …`: the logs, as far as the daemon keeps them.
 
+use std::io::{self, IsTerminal as _, Write as _};
+
 use admin_api::answer::Answer;
 use admin_api::answer::log::LogLines;
 use admin_api::platform::answer::Answer as PlatformAnswer;
-use admin_api::platform::request as platform;
+use admin_api::platform::request::{self as platform, FileArea};
 use admin_api::request::{LogQuery, MAX_LOG_LINES, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Problem};
 use crate::grammar::Arguments;
 use crate::pager::{Flow, Pager};
 use crate::render::log;
@@ -144,4 +148,54 @@ pub(crate) fn tail_log(session: &mut Session, arguments: &Arguments) -> Outcome 
             return Ok(Ending::Done);
         }
     }
+}
+
+pub(crate) fn list_capture(session: &mut Session, _: &Arguments) -> Outcome {
+    session.show_platform(&platform::Request::ListFiles { area: FileArea::Capture })
+}
+
+pub(crate) fn delete_capture(session: &mut Session, arguments: &Arguments) -> Outcome {
+    let name = arguments.required("NAME").to_owned();
+    session.show_platform(&platform::Request::DeleteFile { area: FileArea::Capture, name })
+}
+
+/// Writes a capture to standard output as it is, part by part.
+pub(crate) fn get_capture(session: &mut Session, arguments: &Arguments) -> Outcome {
+    let refused = |what: &str| Problem {
+        code: "output",
+        what: what.to_owned(),
+        place: "standard output".to_owned(),
+        next: "send it to a file: ssh admin@HOST file get capture NAME > NAME".to_owned(),
+    };
+    if session.is_json {
+        return Err(refused("a capture cannot be JSON").into());
+    }
+    if io::stdout().is_terminal() || session.is_interactive() {
+        return Err(refused("a capture is nothing that a terminal can show").into());
+    }
+    let name = arguments.required("NAME").to_owned();
+    let mut out = io::stdout().lock();
+    let mut offset = 0;
+    loop {
+        let answer = session.ask_platform(&platform::Request::ReadFile {
+            area: FileArea::Capture,
+            name: name.clone(),
+            offset,
+            limit_bytes: platform::MAX_FILE_PART_BYTES,
+        })?;
+        let PlatformAnswer::FilePart(part) = answer else { return Ok(Ending::Done) };
+        let bytes = STANDARD
+            .decode(part.base64)
+            .map_err(|error| refused(&format!("the platform service sent no Base64: {error}")))?;
+        if bytes.is_empty() {
+            break;
+        }
+        out.write_all(&bytes)?;
+        offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if offset >= part.size_bytes {
+            break;
+        }
+    }
+    out.flush()?;
+    Ok(Ending::Done)
 }

@@ -2,10 +2,13 @@
 
 use admin_api::answer::Answer;
 use admin_api::answer::log::LogLevel;
+use admin_api::platform::answer::Answer as PlatformAnswer;
+use admin_api::platform::request::Request as PlatformRequest;
 use admin_api::request::{LogQuery, Request};
 use admin_api::user_id::UserId;
 use serde_json::json;
 
+use crate::command::platform;
 use crate::grammar::Arguments;
 use crate::render::text::safe;
 use crate::session::{Ending, Outcome, Session};
@@ -16,15 +19,24 @@ const PRESENCE_LOG: &str = "presence";
 const USUAL_LINES: u32 = 100;
 
 pub(crate) fn status(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ShowStatus)
+    let status = session.ask(&Request::ShowStatus);
+    platform::beside(session, "status", status, &[("platform", PlatformRequest::ShowPlatform)])
 }
 
 pub(crate) fn version(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ShowVersion)
+    let version = session.ask(&Request::ShowVersion);
+    platform::beside(session, "version", version, &[("platform", PlatformRequest::ShowPlatform)])
 }
 
 pub(crate) fn hardware(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ShowHardware)
+    // The platform reads what only root may, and answers where the machine is too small to serve.
+    match session.ask_platform(&PlatformRequest::ShowPlatform) {
+        Ok(PlatformAnswer::Platform(facts)) => {
+            session.present(&Answer::Hardware(Box::new(facts.hardware)))?;
+            Ok(Ending::Done)
+        }
+        _ => session.show(&Request::ShowHardware),
+    }
 }
 
 pub(crate) fn capacity(session: &mut Session, _: &Arguments) -> Outcome {
@@ -89,7 +101,8 @@ pub(crate) fn settings(session: &mut Session, _: &Arguments) -> Outcome {
 }
 
 pub(crate) fn sip(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ShowSip)
+    let sip = session.ask(&Request::ShowSip);
+    platform::beside(session, "sip", sip, &[("settings", PlatformRequest::ShowSip)])
 }
 
 pub(crate) fn domain(session: &mut Session, _: &Arguments) -> Outcome {
@@ -97,7 +110,16 @@ pub(crate) fn domain(session: &mut Session, _: &Arguments) -> Outcome {
 }
 
 pub(crate) fn tech_support(session: &mut Session, _: &Arguments) -> Outcome {
-    session.show(&Request::ShowTechSupport)
+    let asked = [
+        ("platform", PlatformRequest::ShowPlatform),
+        ("network", PlatformRequest::ShowNetwork),
+        ("time", PlatformRequest::ShowTime),
+        ("syslog", PlatformRequest::ShowSyslog),
+        ("ssh_keys", PlatformRequest::ListSshKeys),
+        ("programs", PlatformRequest::ListServices),
+    ];
+    let report = session.ask(&Request::ShowTechSupport);
+    platform::beside(session, "tech_support", report, &asked)
 }
 
 pub(crate) fn pagination(session: &mut Session, _: &Arguments) -> Outcome {

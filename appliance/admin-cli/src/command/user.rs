@@ -1,6 +1,6 @@
 //! `user …`
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 
 use admin_api::answer::Answer;
 use admin_api::framing::MAX_LINE_BYTES;
@@ -9,6 +9,7 @@ use admin_api::secret::Secret;
 use admin_api::user_id::UserId;
 use zeroize::Zeroizing;
 
+use crate::command::platform;
 use crate::failure::{Failure, Problem};
 use crate::grammar::Arguments;
 use crate::session::{Ending, Outcome, Session, input_line};
@@ -86,6 +87,39 @@ fn new_password(
     Ok(Some(first))
 }
 
+/// The password in force and the one to come: from a person, or from standard input.
+pub(crate) fn both_passwords(
+    session: &mut Session,
+    arguments: &Arguments,
+) -> Result<(Secret, Secret), Failure> {
+    if terminal::is_interactive() {
+        session.has_stale_input = true;
+        let current = asked("Present password: ")?;
+        let first = asked("New password: ")?;
+        if first != asked("The same again: ")? {
+            return Err(refused_password("the two passwords differ").into());
+        }
+        return Ok((current, first));
+    }
+    if !arguments.has("password-stdin") {
+        return Err(Problem {
+            code: "no_terminal",
+            what: "there is no terminal to ask for the passwords".to_owned(),
+            place: "standard input".to_owned(),
+            next: "add password-stdin and send the present and the new one there, a line each"
+                .to_owned(),
+        }
+        .into());
+    }
+    let line = || {
+        input_line(MAX_PASSWORD_BYTES)?
+            .map(platform::secret)
+            .ok_or_else(|| refused_password("standard input holds no two lines").into())
+    };
+    let current: Result<Secret, Failure> = line();
+    Ok((current?, line()?))
+}
+
 fn asked(prompt: &str) -> Result<Secret, Failure> {
     let unreadable =
         |error: io::Error| refused_password(&format!("the password cannot be read: {error}"));
@@ -116,7 +150,7 @@ pub(crate) fn import(session: &mut Session, arguments: &Arguments) -> Outcome {
 
 /// Reads the file, or standard input for `-`. A login shell opens no files: who signs in there
 /// sees what commands show, and nothing else of the machine.
-fn csv(session: &Session, name: &str) -> Result<Secret, Failure> {
+fn csv(session: &mut Session, name: &str) -> Result<Secret, Failure> {
     let unreadable = |what: String, next: &str| Problem {
         code: "file",
         what,
@@ -129,15 +163,18 @@ fn csv(session: &Session, name: &str) -> Result<Secret, Failure> {
     let limit = u64::try_from(MAX_LINE_BYTES).unwrap_or(u64::MAX);
     if name != "-" && !session.may_read_files() {
         let what = "the shell opens no files of this machine".to_owned();
-        let next = "send the file to standard input: ssh admin@HOST user import - < FILE";
+        let next = "send it to standard input, ssh admin@HOST user import - < FILE, or paste it \
+                    behind \"user import -\"";
         return Err(unreadable(what, next).into());
     }
-    if name == "-" {
-        if io::stdin().is_terminal() {
-            let what = "standard input is a terminal".to_owned();
-            let next = "send a file to standard input: ssh admin@HOST user import - < FILE";
-            return Err(unreadable(what, next).into());
-        }
+    if name == "-" && terminal::is_interactive() {
+        session.has_stale_input = true;
+        // Not shown: there may be passwords in it.
+        let what = "Paste the lines of the CSV file; they are not shown.";
+        bytes = terminal::line::block(what, false, MAX_LINE_BYTES)
+            .map_err(failed)?
+            .ok_or_else(Problem::cancelled)?;
+    } else if name == "-" {
         io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         if !std::fs::metadata(name).map_err(failed)?.is_file() {

@@ -9,8 +9,8 @@ use admin_api::platform::settings::{Ipv4Settings, Ipv6Settings, SetUp};
 use admin_api::refusal::RefusalCode;
 use admin_api::secret::Secret;
 
-use super::answers::{self, Checked};
 use super::{MAX_LINE_BYTES, Step, Stop, ask, new_password, print};
+use crate::answers::{self, Checked};
 use crate::failure::Failure;
 use crate::render::Fields;
 use crate::render::text::safe;

@@ -17,6 +17,9 @@ pub(crate) fn syntax(command: &Command) -> String {
         } else {
             syntax.push_str(slot.name);
         }
+        if slot.kind.most() > 1 {
+            syntax.push('…');
+        }
     }
     for extra in command.extras {
         match &extra.value {
@@ -29,13 +32,13 @@ pub(crate) fn syntax(command: &Command) -> String {
 
 /// The commands whose name begins with these words.
 fn chapter(path: &[&str]) -> impl Iterator<Item = &'static Command> {
-    table::COMMANDS.iter().filter(move |command| command.words.starts_with(path))
+    table::commands().filter(move |command| command.words.starts_with(path))
 }
 
 /// The manual of all commands that begin with these words: in full for one command, else a line
 /// for each.
 pub(crate) fn manual(path: &[&str]) -> Vec<String> {
-    let exact = table::COMMANDS.iter().find(|command| command.words == path);
+    let exact = table::commands().find(|command| command.words == path);
     let mut lines = exact.map(explained).unwrap_or_default();
     let others: Vec<_> = chapter(path).filter(|command| command.words != path).collect();
     if others.is_empty() {
@@ -94,7 +97,7 @@ pub(crate) fn markdown() -> Vec<String> {
         String::new(),
     ];
     lines.extend(INTRODUCTION.iter().map(|line| format!("- {line}")));
-    for command in table::COMMANDS {
+    for command in table::commands() {
         lines.push(String::new());
         lines.push(format!("## {}", command.words.join(" ")));
         lines.push(String::new());

@@ -9,8 +9,21 @@ const ADMINISTRATOR: Level = Level::Administrator;
 /// A value that the slot takes.
 fn value(slot: &Slot) -> &'static str {
     match slot.kind {
-        Kind::UserId | Kind::LogArea | Kind::Log | Kind::File => "x1",
+        Kind::UserId
+        | Kind::LogArea
+        | Kind::Log
+        | Kind::File
+        | Kind::TimeZone
+        | Kind::Service
+        | Kind::Capture
+        | Kind::SshKey
+        | Kind::Words { .. } => "x1",
+        Kind::Address | Kind::Ipv4 | Kind::Addresses { .. } => "192.0.2.1",
+        Kind::Ipv6 => "2001:db8::1",
+        Kind::Ipv4Block => "192.0.2.5/24",
+        Kind::Ipv6Block => "2001:db8::5/64",
         Kind::Text => "'some text'",
+        Kind::Number { minimum, .. } if minimum > 7 => "700",
         Kind::Number { .. } => "7",
         Kind::Choice(choices) => choices[0],
         Kind::Command => "show",
@@ -45,7 +58,7 @@ fn misuse(line: &str) -> Misuse {
 
 #[test]
 fn every_command_is_understood_in_full() {
-    for command in table::COMMANDS {
+    for command in table::commands() {
         let name = command.words.join(" ");
         for has_extras in [false, true] {
             let line = with_values(&name, command, has_extras);
@@ -56,11 +69,10 @@ fn every_command_is_understood_in_full() {
 
 #[test]
 fn every_command_is_understood_by_its_shortest_unambiguous_prefixes() {
-    for command in table::COMMANDS {
+    for command in table::commands() {
         let mut short = Vec::new();
         for (at, word) in command.words.iter().enumerate() {
-            let siblings: Vec<&str> = table::COMMANDS
-                .iter()
+            let siblings: Vec<&str> = table::commands()
                 .filter(|other| other.words.get(..at) == command.words.get(..at))
                 .flat_map(|other| {
                     let extras = other.extras.iter().map(|extra| extra.word);
@@ -82,18 +94,18 @@ fn every_command_is_understood_by_its_shortest_unambiguous_prefixes() {
 
 #[test]
 fn the_table_is_sound() {
-    for command in table::COMMANDS {
+    for command in table::commands() {
         let name = command.words.join(" ");
         for length in 1..=command.words.len() {
             assert_ne!(table::help_of(&command.words[..length]), "", "{name}");
         }
-        let same = table::COMMANDS.iter().filter(|other| other.words == command.words);
+        let same = table::commands().filter(|other| other.words == command.words);
         assert_eq!(same.count(), 1, "{name}");
         // Words that go on never stand where a value may: a line would have two meanings.
         let goes_on = |other: &&Command| {
             other.words.len() > command.words.len() && other.words.starts_with(command.words)
         };
-        let longer: Vec<_> = table::COMMANDS.iter().filter(goes_on).collect();
+        let longer: Vec<_> = table::commands().filter(goes_on).collect();
         assert!(longer.is_empty() || command.values.is_empty(), "{name}");
         for other in longer {
             let word = other.words[command.words.len()];
@@ -178,7 +190,7 @@ fn values_outside_what_is_allowed_are_explained() {
 
 #[test]
 fn what_may_follow_is_known_at_every_point_of_every_command() {
-    for command in table::COMMANDS {
+    for command in table::commands() {
         let name = command.words.join(" ");
         for (at, _) in name.char_indices() {
             let (expected, _) = what_follows(&name[..at], ADMINISTRATOR).unwrap();
@@ -209,7 +221,7 @@ fn help_explains_every_command_and_every_beginning() {
     assert_eq!(parsed.arguments.text("COMMAND"), Some("show log level"));
     assert!(parse("help show nonsense", ADMINISTRATOR).is_err());
     assert!(parse("help --markdown", ADMINISTRATOR).unwrap().arguments.has(manual::MARKDOWN));
-    for command in table::COMMANDS {
+    for command in table::commands() {
         for length in 0..=command.words.len() {
             let lines = manual::manual(&command.words[..length]);
             assert!(lines.contains(&manual::syntax(command)), "{:?}", command.words);
@@ -230,7 +242,7 @@ proptest! {
     #[test]
     fn any_line_is_a_command_or_explained_without_upsetting_the_terminal(
         head in prop::sample::select(
-            table::COMMANDS.iter().map(|command| command.words.join(" ")).collect::<Vec<_>>(),
+            table::commands().map(|command| command.words.join(" ")).collect::<Vec<_>>(),
         ),
         cut in 0_usize..40,
         tail in ".*",

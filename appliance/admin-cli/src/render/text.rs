@@ -90,6 +90,13 @@ impl Zone {
         self.format(unix_ms, "%Y-%m-%dT%H:%M:%S.%3f%:z")
     }
 
+    /// The time that people there write like this: `2026-03-01 14:05:00`.
+    pub(crate) fn unix_ms(&self, text: &str) -> Option<u64> {
+        let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+        let time = time.to_zoned(self.0.clone()).ok()?;
+        u64::try_from(time.timestamp().as_millisecond()).ok()
+    }
+
     fn format(&self, unix_ms: u64, format: &str) -> String {
         let time = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         match time {
@@ -263,6 +270,15 @@ mod tests {
         assert_eq!(berlin.time(1_750_000_000_000), "2025-06-15T17:06:40+02:00");
         assert_eq!(berlin.precise_time(1_735_689_600_007), "2025-01-01T01:00:00.007+01:00");
         assert_eq!(Zone::utc().time(u64::MAX), format!("{} ms after 1970", u64::MAX));
+    }
+
+    #[test]
+    fn times_are_read_in_the_zone() {
+        let berlin = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_eq!(berlin.unix_ms("2025-06-15 17:06:40"), Some(1_750_000_000_000));
+        for wrong in ["", "now", "2025-06-15", "2025-02-30 00:00:00", "1960-01-01 00:00:00"] {
+            assert_eq!(berlin.unix_ms(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthChar as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::idle;
+
 use super::{BACKSPACE, CTRL_C, CTRL_D, CTRL_U, DELETE, Key, KeyMode, drop_character};
 
 const ESCAPE: u8 = 0x1b;
@@ -53,8 +55,60 @@ pub(crate) fn read(
     reading: Reading,
     is_wanted: &mut dyn FnMut(bool) -> io::Result<bool>,
 ) -> io::Result<Typed> {
+    read_keys(&KeyMode::enter(reading.is_fresh)?, reading, is_wanted)
+}
+
+/// Asks for a yes; everything else but a no is asked again.
+pub(crate) fn yes(what: &str) -> io::Result<bool> {
+    let reading = Reading { is_shown: true, is_fresh: true, limit: 16, silence: None };
+    loop {
+        let mut screen = io::stdout();
+        write!(screen, "{what} Go on? yes or no [no]: ")?;
+        screen.flush()?;
+        let Typed::Line(line) = read(reading, &mut |_| Ok(true))? else { return Ok(false) };
+        match line.trim().to_ascii_lowercase().as_str() {
+            "yes" | "y" => return Ok(true),
+            "no" | "n" | "" => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
+/// Takes pasted lines up to one with only a dot. Nothing when whoever pastes gave up.
+pub(crate) fn block(
+    what: &str,
+    is_shown: bool,
+    limit: usize,
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    const MAX_LINE_BYTES: usize = 4_096;
+    let reading = Reading { is_shown, is_fresh: false, limit: MAX_LINE_BYTES, silence: None };
+    let mode = KeyMode::enter(true)?;
+    writeln!(io::stdout(), "{what} A line with only a dot ends it, Ctrl-C drops it.")?;
+    let mut text = Zeroizing::new(Vec::with_capacity(limit));
+    loop {
+        let Typed::Line(line) = read_keys(&mode, reading, &mut |_| Ok(true))? else {
+            return Ok(None);
+        };
+        if line.trim() == "." {
+            return Ok(Some(text));
+        }
+        if text.len() + line.len() < limit {
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        } else {
+            // Longer than it may be, which the caller says.
+            text.resize(limit, b'\n');
+        }
+    }
+}
+
+fn read_keys(
+    mode: &KeyMode,
+    reading: Reading,
+    is_wanted: &mut dyn FnMut(bool) -> io::Result<bool>,
+) -> io::Result<Typed> {
     const LOOK_EVERY: Duration = Duration::from_secs(1);
-    let mode = KeyMode::enter(reading.is_fresh)?;
+    let _waiting = idle::Waiting::begin();
     let mut typed = Zeroizing::new(Vec::with_capacity(reading.limit));
     let mut escape = Escape::None;
     let mut last_key = Instant::now();

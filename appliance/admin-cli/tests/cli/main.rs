@@ -8,6 +8,7 @@
 )]
 
 mod console;
+mod machine;
 mod one_shot;
 mod platform;
 mod platform_answers;

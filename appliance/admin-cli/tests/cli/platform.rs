@@ -77,6 +77,13 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// The last thing asked.
+    pub(crate) fn last(&self) -> Option<Request> {
+        self.change(|state| state.asked.last().cloned())
+    }
+}
+
 fn serve(mut stream: UnixStream, shared: &Shared) {
     let mut framer = LineFramer::new();
     let mut chunk = vec![0; 65_536];

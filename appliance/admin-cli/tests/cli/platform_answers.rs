@@ -187,9 +187,12 @@ pub(crate) fn answer(state: &mut State, request: Request) -> Result<Answer, Refu
                 size_bytes: u64::try_from(bytes.len()).unwrap(),
             })
         }
-        Request::StartTool(_) => {
-            Answer::ToolOutput(ToolOutput { lines: Vec::new(), ..tool(state, 0) })
-        }
+        Request::StartTool(_) => Answer::ToolOutput(ToolOutput {
+            tool: 7,
+            lines: Vec::new(),
+            next_after_line: 0,
+            has_succeeded: None,
+        }),
         Request::ReadTool { after_line, wait_ms, .. } => {
             let output = tool(state, after_line);
             if output.lines.is_empty() && output.has_succeeded.is_none() {

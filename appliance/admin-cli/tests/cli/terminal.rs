@@ -67,6 +67,11 @@ impl Terminal {
         self.expect(PROMPT)
     }
 
+    /// Waits for the end, however it went.
+    pub(crate) fn expect_end(&mut self) {
+        self.0.expect(Eof).unwrap();
+    }
+
     pub(crate) fn ends(mut self) {
         self.0.expect(Eof).unwrap();
         let status = self.0.get_process().wait().unwrap();

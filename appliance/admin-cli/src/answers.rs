@@ -1,14 +1,26 @@
-//! What may be answered to the questions of the first start, and why something else may not.
+//! Values of the machine's settings as people type them, and why some cannot be.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::failure::Problem;
+
 /// The longest password.
-pub(super) const MAX_PASSWORD_BYTES: usize = 512;
+pub(crate) const MAX_PASSWORD_BYTES: usize = 512;
 
 const MIN_PASSWORD_BYTES: usize = 8;
 
 /// An answer, or why it cannot be.
-pub(super) type Checked<T> = Result<T, String>;
+pub(crate) type Checked<T> = Result<T, String>;
+
+/// Why a command with this value is not done.
+pub(crate) fn problem(why: String, place: &str) -> Problem {
+    Problem {
+        code: "invalid_value",
+        what: why.trim_end_matches('.').to_owned(),
+        place: place.to_owned(),
+        next: "give the command again".to_owned(),
+    }
+}
 
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
@@ -22,7 +34,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The host's name.
-pub(super) fn host_name(text: &str) -> Checked<String> {
+pub(crate) fn host_name(text: &str) -> Checked<String> {
     if is_label(text) {
         return Ok(text.to_owned());
     }
@@ -32,7 +44,7 @@ pub(super) fn host_name(text: &str) -> Checked<String> {
 }
 
 /// The SIP domain.
-pub(super) fn domain(text: &str) -> Checked<String> {
+pub(crate) fn domain(text: &str) -> Checked<String> {
     if is_name(text) && text.contains('.') && text.parse::<IpAddr>().is_err() {
         return Ok(text.to_ascii_lowercase());
     }
@@ -40,7 +52,7 @@ pub(super) fn domain(text: &str) -> Checked<String> {
 }
 
 /// One of a few words, or how it begins.
-pub(super) fn choice(words: &[&'static str], text: &str) -> Checked<&'static str> {
+pub(crate) fn choice(words: &[&'static str], text: &str) -> Checked<&'static str> {
     let text = text.to_ascii_lowercase();
     let mut fitting = words.iter().filter(|word| !text.is_empty() && word.starts_with(&text));
     match (fitting.next(), fitting.next()) {
@@ -50,7 +62,7 @@ pub(super) fn choice(words: &[&'static str], text: &str) -> Checked<&'static str
 }
 
 /// An IPv4 address of a host with the length of its network's prefix.
-pub(super) fn ipv4(text: &str) -> Checked<(Ipv4Addr, u8)> {
+pub(crate) fn ipv4(text: &str) -> Checked<(Ipv4Addr, u8)> {
     let wrong = |why: &str| Err(format!("{why} Write it like 192.0.2.5/24."));
     let Some((address, length)) = text.split_once('/') else {
         return wrong("The prefix length is missing (24 stands for the mask 255.255.255.0).");
@@ -74,7 +86,7 @@ pub(super) fn ipv4(text: &str) -> Checked<(Ipv4Addr, u8)> {
 }
 
 /// The way out of that network; none for an empty answer or `none`.
-pub(super) fn ipv4_gateway(text: &str, own: (Ipv4Addr, u8)) -> Checked<Option<Ipv4Addr>> {
+pub(crate) fn ipv4_gateway(text: &str, own: (Ipv4Addr, u8)) -> Checked<Option<Ipv4Addr>> {
     if is_none(text) {
         return Ok(None);
     }
@@ -90,7 +102,7 @@ pub(super) fn ipv4_gateway(text: &str, own: (Ipv4Addr, u8)) -> Checked<Option<Ip
 }
 
 /// An IPv6 address of a host with the length of its network's prefix.
-pub(super) fn ipv6(text: &str) -> Checked<(Ipv6Addr, u8)> {
+pub(crate) fn ipv6(text: &str) -> Checked<(Ipv6Addr, u8)> {
     let wrong = |why: &str| Err(format!("{why} Write it like 2001:db8::5/64."));
     let Some((address, length)) = text.split_once('/') else {
         return wrong("The prefix length is missing.");
@@ -108,7 +120,7 @@ pub(super) fn ipv6(text: &str) -> Checked<(Ipv6Addr, u8)> {
 }
 
 /// The way out; none for an empty answer or `none`.
-pub(super) fn ipv6_gateway(text: &str) -> Checked<Option<Ipv6Addr>> {
+pub(crate) fn ipv6_gateway(text: &str) -> Checked<Option<Ipv6Addr>> {
     if is_none(text) {
         return Ok(None);
     }
@@ -119,7 +131,7 @@ pub(super) fn ipv6_gateway(text: &str) -> Checked<Option<Ipv6Addr>> {
 }
 
 /// Addresses of name servers.
-pub(super) fn name_servers(text: &str) -> Checked<Vec<IpAddr>> {
+pub(crate) fn name_servers(text: &str) -> Checked<Vec<IpAddr>> {
     let mut servers = Vec::new();
     for word in words(text) {
         match word.parse::<IpAddr>() {
@@ -136,7 +148,7 @@ pub(super) fn name_servers(text: &str) -> Checked<Vec<IpAddr>> {
 }
 
 /// Names or addresses of time servers.
-pub(super) fn time_servers(text: &str) -> Checked<Vec<String>> {
+pub(crate) fn time_servers(text: &str) -> Checked<Vec<String>> {
     let servers = words(text);
     if let Some(wrong) =
         servers.iter().find(|word| word.parse::<IpAddr>().is_err() && !is_name(word))
@@ -150,7 +162,7 @@ pub(super) fn time_servers(text: &str) -> Checked<Vec<String>> {
 }
 
 /// A time zone of those that there are; where they are not known, any.
-pub(super) fn time_zone(text: &str, zones: &[String]) -> Checked<String> {
+pub(crate) fn time_zone(text: &str, zones: &[String]) -> Checked<String> {
     const HINTS: usize = 5;
     if text.is_empty() {
         return Err("Give a time zone, for example Europe/Berlin.".to_owned());
@@ -175,7 +187,7 @@ pub(super) fn time_zone(text: &str, zones: &[String]) -> Checked<String> {
 }
 
 /// Whether this can be a password.
-pub(super) fn check_password(text: &str) -> Checked<()> {
+pub(crate) fn check_password(text: &str) -> Checked<()> {
     if text.len() < MIN_PASSWORD_BYTES || text.len() > MAX_PASSWORD_BYTES {
         return Err(format!(
             "A password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} characters."
