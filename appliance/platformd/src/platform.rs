@@ -62,7 +62,7 @@ pub(crate) fn failed(error: &dyn std::error::Error, place: impl Into<String>) ->
         RefusalCode::PlatformFailed,
         what,
         place,
-        "try again; \"show log platform\" says more",
+        "try again; \"file view log platform\" says more",
     )
 }
 
