@@ -70,6 +70,12 @@ impl Authentication {
         }
     }
 
+    /// Changes who is exempt and which algorithms are offered; nonces given out stay good.
+    pub(crate) fn set_terms(&mut self, trusted: Vec<AddressBlock>, algorithms: Vec<Algorithm>) {
+        self.trusted = trusted;
+        self.algorithms = algorithms;
+    }
+
     pub(crate) fn is_trusted(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|block| block.contains(peer))
     }

@@ -6,6 +6,7 @@ use foldhash::quality::FixedState;
 use sip::aor::Named;
 use sip::clock::{Instant, Now};
 use sip::deadlines::Deadlines;
+use sip::digest::Algorithm;
 use sip::entropy::Entropy;
 use sip::flow::{ConnectionId, Flow, Hop};
 use sip::locate::Target;
@@ -19,7 +20,7 @@ use slab::Slab;
 use crate::administration::Undo;
 use crate::authentication::Authentication;
 use crate::command::{Answer, Command};
-use crate::config::Config;
+use crate::config::{AddressBlock, Config};
 use crate::counters::Counters;
 use crate::dialog::WaysOut;
 use crate::document::guard::Limits as DocumentLimits;
@@ -215,6 +216,14 @@ impl Server {
     pub fn handle_command(&mut self, now: Now, ticket: Ticket, command: Command) {
         self.command(now, ticket, command);
         self.finish(now);
+    }
+
+    /// Changes which peers are exempt from digest, and which algorithms the others are offered,
+    /// from the next request on.
+    pub fn handle_access(&mut self, trusted: Vec<AddressBlock>, digest: Vec<Algorithm>) {
+        self.authentication.set_terms(trusted.clone(), digest.clone());
+        self.config.trusted = trusted;
+        self.config.digest = digest;
     }
 
     /// Does what has come due.

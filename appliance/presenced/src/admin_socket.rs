@@ -143,7 +143,7 @@ async fn serve_connection(mut stream: UnixStream, node: &Node) -> io::Result<()>
     // With a group the kernel has checked its members at connect: the socket's mode is 0660.
     let is_allowed = peer.uid() == 0
         || peer.uid() == Uid::effective().as_raw()
-        || node.facts.settings.control.group.is_some();
+        || node.settings().control.group.is_some();
     if !is_allowed {
         tracing::warn!(uid = peer.uid(), "the control socket was refused to a user");
         let refusal = Refusal::new(

@@ -124,7 +124,7 @@ async fn set_password(node: &Node, id: UserId, password: Secret) -> Result<Reply
 }
 
 async fn hash(node: &Node, id: &UserId, password: Secret) -> Result<command::Credentials, Refusal> {
-    let realm = node.facts.settings.domain.clone();
+    let realm = node.settings().domain.clone();
     credentials::hash_elsewhere(id.as_str().to_owned(), realm, password).await
 }
 

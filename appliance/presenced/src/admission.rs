@@ -17,9 +17,6 @@ pub(crate) struct Admission {
 
 #[derive(Debug)]
 struct Shared {
-    max_total: usize,
-    max_per_peer: usize,
-    trusted: Vec<AddressBlock>,
     alarms: Alarms,
     refused: AtomicU64,
     open: Mutex<Open>,
@@ -27,6 +24,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Open {
+    max_total: usize,
+    max_per_peer: usize,
+    trusted: Vec<AddressBlock>,
     total: usize,
     by_peer: HashMap<IpAddr, usize>,
 }
@@ -49,28 +49,39 @@ impl Admission {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                max_total,
-                max_per_peer,
-                trusted,
                 alarms,
                 refused: AtomicU64::new(0),
-                open: Mutex::default(),
+                open: Mutex::new(Open { max_total, max_per_peer, trusted, ..Open::default() }),
             }),
+        }
+    }
+
+    /// Other limits, from the next connection on; nobody who is connected is sent away.
+    pub(crate) fn change(&self, max_total: usize, max_per_peer: usize, trusted: Vec<AddressBlock>) {
+        let mut open = self.shared.lock();
+        open.max_total = max_total;
+        open.max_per_peer = max_per_peer;
+        open.trusted = trusted;
+        let has_room = open.has_room();
+        drop(open);
+        if has_room {
+            self.shared.alarms.clear(AlarmKind::ConnectionsExhausted);
         }
     }
 
     /// A place for one more connection with this peer, if there is one.
     pub(crate) fn admit(&self, peer: IpAddr) -> Option<Place> {
         let shared = &self.shared;
-        let is_trusted = shared.trusted.iter().any(|block| block.contains(peer));
         let mut open = shared.lock();
-        let is_full = open.total >= shared.max_total;
+        let is_trusted = open.trusted.iter().any(|block| block.contains(peer));
+        let max_total = open.max_total;
+        let is_full = open.total >= max_total;
         let held = open.by_peer.get(&peer).copied().unwrap_or(0);
-        if is_full || (!is_trusted && held >= shared.max_per_peer) {
+        if is_full || (!is_trusted && held >= open.max_per_peer) {
             drop(open);
             shared.refused.fetch_add(1, Ordering::Relaxed);
             if is_full {
-                let what = format!("all {} connections are in use", shared.max_total);
+                let what = format!("all {} connections are in use", max_total);
                 shared.alarms.raise(AlarmKind::ConnectionsExhausted, what);
             }
             return None;
@@ -87,7 +98,7 @@ impl Admission {
 
     /// The most there may be.
     pub(crate) fn max_total(&self) -> usize {
-        self.shared.max_total
+        self.shared.lock().max_total
     }
 
     /// Connections refused since the start.
@@ -102,6 +113,13 @@ impl Shared {
     }
 }
 
+impl Open {
+    /// Whether enough places are free to say that the shortage is over.
+    const fn has_room(&self) -> bool {
+        self.total < self.max_total - self.max_total / 10
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.shared.lock();
@@ -112,7 +130,7 @@ impl Drop for Place {
                 open.by_peer.remove(&self.peer);
             }
         }
-        let has_room = open.total < self.shared.max_total - self.shared.max_total / 10;
+        let has_room = open.has_room();
         drop(open);
         if has_room {
             self.shared.alarms.clear(AlarmKind::ConnectionsExhausted);
@@ -140,6 +158,10 @@ mod tests {
         assert!(!alarms.is_raised(AlarmKind::ConnectionsExhausted));
         assert_eq!((admission.open(), admission.refused()), (1, 2));
         drop(first);
-        assert!(admission.admit(peer).is_some());
+        let first = admission.admit(peer).unwrap();
+        assert!(admission.admit(peer).is_none());
+        admission.change(3, 2, Vec::new());
+        assert!(admission.admit(peer).is_some(), "a higher limit holds at once");
+        drop(first);
     }
 }

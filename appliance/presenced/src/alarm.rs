@@ -35,6 +35,8 @@ pub(crate) enum AlarmKind {
     HardwareReduced,
     /// As many connections are open as may be.
     ConnectionsExhausted,
+    /// The settings file was changed to something that cannot be used.
+    SettingsRefused,
     /// A part of the program failed and was contained.
     InternalError,
 }
@@ -102,6 +104,12 @@ impl AlarmKind {
                 Major,
                 "sip",
                 "find who holds the connections, or raise sip.max_connections",
+            ),
+            Self::SettingsRefused => (
+                "settings-refused",
+                Major,
+                "settings",
+                "correct the settings, then have them read again; those before stay in force",
             ),
             Self::InternalError => (
                 "internal-error",

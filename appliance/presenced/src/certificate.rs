@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -51,15 +51,15 @@ pub(crate) enum CertificateFailure {
     Make(#[from] rcgen::Error),
 }
 
-/// The TLS set-ups of this node.
+/// The TLS set-ups of this node; handles share them, and see it when they are replaced.
 #[derive(Debug, Clone)]
-pub(crate) struct Tls {
-    /// For SIP connections to us.
-    pub(crate) sip_server: Arc<ServerConfig>,
-    /// For HTTP connections to us.
-    pub(crate) http_server: Arc<ServerConfig>,
-    /// For SIP connections that we make.
-    pub(crate) sip_client: Arc<ClientConfig>,
+pub(crate) struct Tls(Arc<RwLock<SetUps>>);
+
+#[derive(Debug)]
+struct SetUps {
+    sip_server: Arc<ServerConfig>,
+    http_server: Arc<ServerConfig>,
+    sip_client: Arc<ClientConfig>,
 }
 
 impl Tls {
@@ -94,11 +94,42 @@ impl Tls {
         }
         let sip_client =
             ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self {
+        Ok(Self(Arc::new(RwLock::new(SetUps {
             sip_server: Arc::new(sip_server),
             http_server: Arc::new(http_server),
             sip_client: Arc::new(sip_client),
-        })
+        }))))
+    }
+
+    /// Takes over another's set-ups, for connections from now on.
+    pub(crate) fn replace(&self, other: &Self) {
+        let other = other.set_ups();
+        let fresh = SetUps {
+            sip_server: Arc::clone(&other.sip_server),
+            http_server: Arc::clone(&other.http_server),
+            sip_client: Arc::clone(&other.sip_client),
+        };
+        drop(other);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    /// For SIP connections to us.
+    pub(crate) fn sip_server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.set_ups().sip_server)
+    }
+
+    /// For HTTP connections to us.
+    pub(crate) fn http_server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.set_ups().http_server)
+    }
+
+    /// For SIP connections that we make.
+    pub(crate) fn sip_client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.set_ups().sip_client)
+    }
+
+    fn set_ups(&self) -> RwLockReadGuard<'_, SetUps> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -32,6 +32,11 @@ impl Clock {
     }
 }
 
+/// How long ago the kernel began to run, if it says.
+pub(crate) fn since_kernel_start() -> Option<Duration> {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
+}
+
 /// Milliseconds since 1970; zero before.
 pub(crate) fn unix_millis() -> u64 {
     SystemTime::now()

@@ -13,13 +13,13 @@ use axum::{Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::alarm::AlarmKind;
+use crate::certificate::Tls;
 use crate::node::Node;
 
 /// Connections at one time.
@@ -43,19 +43,18 @@ struct Health {
 }
 
 /// Serves for ever.
-pub(crate) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, node: Node) {
+pub(crate) async fn serve(listener: TcpListener, tls: Tls, node: Node) {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .with_state(node);
-    let acceptor = TlsAcceptor::from(tls);
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The kernel keeps who comes while all places are taken.
         let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let (acceptor, router) = (acceptor.clone(), router.clone());
+                let (acceptor, router) = (TlsAcceptor::from(tls.http_server()), router.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     let connection = Box::pin(serve_connection(stream, peer, acceptor, router));

@@ -55,7 +55,8 @@ pub(crate) async fn import(node: &Node, csv: Secret) -> Result<ImportReport, Ref
         .map_err(|_| unreadable("the file could not be read", "line 1"))??;
     let mut lines = VecDeque::from(lines);
     let (mut created, mut updated) = (0, 0);
-    let realm = &node.facts.settings.domain;
+    let settings = node.settings();
+    let realm = &settings.domain;
     let mut next = start_hashing(&mut lines, realm);
     while !next.is_empty() {
         let Hashed { numbers, drafts, refused: bad } = finish_hashing(next).await?;

@@ -107,6 +107,22 @@ impl Log {
         Ok(())
     }
 
+    /// Takes another level from the settings file. Areas with a level of their own keep it, and
+    /// so do the others when an administrator has set the default.
+    pub(crate) fn set_built_in(&self, level: tracing::Level) {
+        let mut levels = lock(&self.levels);
+        let was_built_in = levels.default == levels.built_in;
+        levels.built_in = from_tracing(level);
+        if was_built_in {
+            levels.default = levels.built_in;
+        }
+        let filter = levels.targets();
+        drop(levels);
+        if self.filter.reload(filter).is_err() {
+            tracing::warn!("the log filter is gone");
+        }
+    }
+
     /// The levels in force.
     pub(crate) fn levels(&self) -> LogLevels {
         let levels = lock(&self.levels);

@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod node;
 mod node_key;
+mod reload;
 mod resolver;
 mod server_task;
 mod settings;

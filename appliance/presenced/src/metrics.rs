@@ -1,6 +1,8 @@
 //! The counts of this node in the Prometheus text format. Labels come from fixed sets only; no
 //! user, address or message text ever becomes one.
 
+use std::time::Duration;
+
 use presence::command::Totals;
 use presence::counters::METHODS;
 use prometheus_client::encoding::text::encode;
@@ -32,6 +34,8 @@ pub(crate) struct Reading {
     pub(crate) alarms: Vec<&'static str>,
     /// Log lines that standard error was too slow for.
     pub(crate) log_lines_dropped: u64,
+    /// From the kernel's start until this node was ready.
+    pub(crate) kernel_to_ready: Option<Duration>,
 }
 
 type Labels = [(&'static str, &'static str); 1];
@@ -161,6 +165,11 @@ impl Reading {
             "The longest write since the last reading",
             slowest,
         );
+        if let Some(duration) = self.kernel_to_ready {
+            let help = "From the start of the kernel until this node was ready";
+            let seconds = ConstGauge::new(duration.as_secs_f64());
+            registry.register("kernel_to_ready_seconds", help, seconds);
+        }
         let alarms = Family::<Labels, Gauge>::default();
         for name in &self.alarms {
             alarms.get_or_create(&[("name", *name)]).set(1);
@@ -194,6 +203,7 @@ mod tests {
             connections_refused: 0,
             alarms: vec!["store-slow"],
             log_lines_dropped: 0,
+            kernel_to_ready: Some(Duration::from_millis(21_500)),
         }
     }
 
@@ -205,6 +215,7 @@ mod tests {
             "lamplight_digest_challenges_total 3",
             "lamplight_sip_datagrams_in_total 9",
             "lamplight_users 4",
+            "lamplight_kernel_to_ready_seconds 21.5",
             "lamplight_alarm{name=\"store-slow\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");

@@ -1,10 +1,12 @@
 //! What every way of asking about this node shares: the server's inputs, the alarms, the log and
 //! the facts of its start.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use presence::command::{Answer, Command, Totals};
+use presence::config::AddressBlock;
+use sip::digest::Algorithm;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::Admission;
@@ -34,13 +36,13 @@ pub(crate) struct Node {
     pub(crate) admission: Admission,
     /// What was fixed at the start.
     pub(crate) facts: Arc<Facts>,
+    /// The settings in force.
+    pub(crate) settings: Arc<RwLock<Arc<Settings>>>,
 }
 
 /// What was fixed at the start.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The settings.
-    pub(crate) settings: Settings,
     /// The listeners, as bound: transport and address.
     pub(crate) listeners: Vec<(&'static str, std::net::SocketAddr)>,
     /// The machine.
@@ -49,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) limits: presence::config::Limits,
     /// When the daemon started.
     pub(crate) started_unix_ms: u64,
+    /// How long after the kernel began to run the node was ready, once it is.
+    pub(crate) kernel_to_ready: OnceLock<Duration>,
 }
 
 /// The server does not answer.
@@ -63,6 +67,17 @@ pub(crate) enum Unanswered {
 }
 
 impl Node {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other settings in force.
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(settings);
+    }
+
     /// Asks the server and waits for its answer; hard state is on disk by then.
     pub(crate) async fn command(&self, command: Command) -> Result<Answer, Unanswered> {
         let (answer, answered) = oneshot::channel();
@@ -73,6 +88,16 @@ impl Node {
     pub(crate) async fn observe(&self) -> Result<Observation, Unanswered> {
         let (observer, observed) = oneshot::channel();
         self.put(Input::Observe(observer), observed).await
+    }
+
+    /// Changes who is exempt from digest and what the others are offered.
+    pub(crate) async fn set_access(
+        &self,
+        trusted: Vec<AddressBlock>,
+        digest: Vec<Algorithm>,
+    ) -> Result<(), Unanswered> {
+        let (done, is_done) = oneshot::channel();
+        self.put(Input::Access { trusted, digest, done }, is_done).await
     }
 
     /// The totals.
@@ -98,6 +123,7 @@ impl Node {
             connections_refused: self.admission.refused(),
             alarms: self.alarms.standing().iter().map(|kind| kind.name()).collect(),
             log_lines_dropped: self.log.dropped(),
+            kernel_to_ready: self.facts.kernel_to_ready.get().copied(),
         })
     }
 

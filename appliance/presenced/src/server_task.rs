@@ -11,10 +11,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use presence::command::{Answer, Command};
+use presence::config::AddressBlock;
 use presence::counters::Counters;
 use presence::output::{Output, SaveSequence, Ticket};
 use presence::server::Server;
 use sip::clock::{Instant, Now};
+use sip::digest::Algorithm;
 use sip::flow::{ConnectionId, Flow, Hop, Transport};
 use sip::locate::Target;
 use tokio::sync::{mpsc, oneshot};
@@ -75,6 +77,15 @@ pub(crate) enum Input {
         command: Command,
         /// Where the answer goes.
         answer: oneshot::Sender<Answer>,
+    },
+    /// Other peers are exempt from digest, or others are offered other algorithms.
+    Access {
+        /// Peers exempt from digest.
+        trusted: Vec<AddressBlock>,
+        /// Algorithms, most preferred first.
+        digest: Vec<Algorithm>,
+        /// Told once that holds.
+        done: oneshot::Sender<()>,
     },
     /// Somebody wants the counts.
     Observe(oneshot::Sender<Observation>),
@@ -332,6 +343,10 @@ impl ServerTask {
             Input::Located { ticket, hops } => self.server.handle_located(self.now, ticket, hops),
             Input::Store(event) => self.take_store_event(event),
             Input::Command { command, answer } => self.take_command(command, answer),
+            Input::Access { trusted, digest, done } => {
+                self.server.handle_access(trusted, digest);
+                let _ = done.send(());
+            }
             Input::Observe(observer) => {
                 // Whoever asked may have given up.
                 let _ = observer.send(self.observe());

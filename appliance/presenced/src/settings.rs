@@ -178,6 +178,37 @@ impl Settings {
         })
     }
 
+    /// What holds after the file was changed to `other`, and the keys whose change a restart has
+    /// to bring.
+    pub(crate) fn followed_by(&self, other: Self) -> (Self, Vec<&'static str>) {
+        let mut waiting = Vec::new();
+        let mut name = |key, is_changed: bool| {
+            if is_changed {
+                waiting.push(key);
+            }
+        };
+        name("domain", self.domain != other.domain);
+        name("data_dir", self.data_dir != other.data_dir);
+        name("sip.listen", self.sip.listen != other.sip.listen);
+        name("http.listen", self.http_listen != other.http_listen);
+        name("control.socket", self.control.socket != other.control.socket);
+        name("control.group", self.control.group != other.control.group);
+        name("platform.dmi_dir", self.dmi_dir != other.dmi_dir);
+        name("log.format", self.log.json != other.log.json);
+        let settings = Self {
+            sip: SipSettings { listen: self.sip.listen.clone(), ..other.sip },
+            tls: other.tls,
+            log: LogSettings { level: other.log.level, json: self.log.json },
+            written: other.written,
+            domain: self.domain.clone(),
+            data_dir: self.data_dir.clone(),
+            http_listen: self.http_listen,
+            control: self.control.clone(),
+            dmi_dir: self.dmi_dir.clone(),
+        };
+        (settings, waiting)
+    }
+
     fn parse(text: &str) -> Result<Self, (usize, Fault)> {
         let syntax = |e: toml::de::Error| {
             let words = e.message().replace('\n', ", ");

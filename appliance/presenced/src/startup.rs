@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use sip::flow::Transport;
 use store::{How, SnapshotProgress, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin_socket::SocketFile;
 use crate::admission::Admission;
 use crate::alarm::{AlarmKind, Alarms};
 use crate::certificate::Tls;
-use crate::clock::{Clock, unix_millis};
+use crate::clock::{self, Clock, unix_millis};
 use crate::flow::ConnectionIds;
 use crate::hardware::{self, Machine};
 use crate::listener::tcp::{Connector, Streams};
@@ -31,6 +31,7 @@ use crate::listener::udp::UdpListener;
 use crate::listener::{self, tcp};
 use crate::log::Log;
 use crate::node::{Facts, Node};
+use crate::reload::Reload;
 use crate::server_task::{INPUT_QUEUE, Input, Parts};
 use crate::settings::Settings;
 use crate::store_task::{Batch, Disk, StoreQueue, in_words};
@@ -55,12 +56,12 @@ pub(crate) fn run(settings_file: &Path) -> anyhow::Result<()> {
     let log = Log::start(settings.log)?;
     let alarms = Alarms::default();
     log.report_panics(alarms.clone());
-    let outcome = serve(settings, &log, &alarms);
+    let outcome = serve(settings_file, settings, &log, &alarms);
     log.flush();
     outcome
 }
 
-fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
+fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
     // Twice is no fault: the first provider stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     raise_file_limit();
@@ -118,8 +119,9 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
             listeners,
             started_unix_ms: unix_millis(),
             machine,
-            settings,
+            kernel_to_ready: OnceLock::new(),
         }),
+        settings: Arc::new(RwLock::new(Arc::new(settings))),
     };
     let parts = Parts {
         server,
@@ -138,15 +140,22 @@ fn serve(settings: Settings, log: &Log, alarms: &Alarms) -> anyhow::Result<()> {
     for (transport, listener) in sockets.streams {
         accepting.push(runtime.spawn(tcp::accept(listener, transport, streams.clone())));
     }
-    accepting.push(runtime.spawn(http::serve(sockets.http, tls.http_server, node.clone())));
+    accepting.push(runtime.spawn(http::serve(sockets.http, tls.clone(), node.clone())));
     let (control, control_file) = sockets.control;
     accepting.push(runtime.spawn(admin_socket::serve(control, node.clone())));
     runtime.spawn(resolver::run(locations, inputs.clone()));
     runtime.spawn(watch::watchdog(node.clone()));
     runtime.spawn(watch::numbers(node.clone()));
 
+    let reload = Reload { file: file.to_owned(), node: node.clone(), tls, addresses: names };
+    // Whoever is told that we are ready may send the first signal at once.
+    let signals = {
+        let _guard = runtime.enter();
+        Signals::listen().context("signals cannot be received")?
+    };
+    runtime.spawn(reload.run(signals.hangup));
     announce(&node)?;
-    let ended = runtime.block_on(until_stopped(server_ended));
+    let ended = runtime.block_on(until_stopped(signals.terminate, signals.interrupt, server_ended));
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     for task in &accepting {
         task.abort();
@@ -307,13 +316,18 @@ fn announce(node: &Node) -> anyhow::Result<()> {
         let name = if *transport == "https" { "http" } else { transport };
         line.push_str(&format!(" {name}:{address}"));
     }
-    line.push_str(&format!(" control:{}", node.facts.settings.control.socket.display()));
+    line.push_str(&format!(" control:{}", node.settings().control.socket.display()));
     if let Some(words) = &node.facts.machine.too_small {
         let _ = writeln!(std::io::stderr(), "presenced: SIP is not served: {words}");
     }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("cannot announce")?;
     tracing::info!("{line}");
+    if let Some(duration) = clock::since_kernel_start() {
+        let _ = node.facts.kernel_to_ready.set(duration);
+        let seconds = format!("{:.1}", duration.as_secs_f64());
+        tracing::info!(seconds, "ready, counted from the start of the kernel");
+    }
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         tracing::warn!(%error, "the service manager could not be told");
     }
@@ -326,13 +340,27 @@ enum Ended {
     ServerGone,
 }
 
-async fn until_stopped(server_ended: oneshot::Receiver<()>) -> Ended {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received");
-        return Ended::ServerGone;
-    };
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn until_stopped(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    server_ended: oneshot::Receiver<()>,
+) -> Ended {
     tokio::select! {
         _ = terminate.recv() => Ended::BySignal,
         _ = interrupt.recv() => Ended::BySignal,

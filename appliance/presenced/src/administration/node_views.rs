@@ -35,7 +35,7 @@ pub(super) fn version() -> Version {
 /// How the node is doing.
 pub(super) async fn status(node: &Node) -> Result<Status, Refusal> {
     let totals = node.totals().await.map_err(unanswered)?;
-    let readings = Readings::take(&node.facts.settings.data_dir);
+    let readings = Readings::take(&node.settings().data_dir);
     let now = unix_millis();
     let standing = node.alarms.standing();
     Ok(Status {
@@ -45,7 +45,7 @@ pub(super) async fn status(node: &Node) -> Result<Status, Refusal> {
             (None, false) => NodeState::Degraded,
         },
         host_name: machine::host_name(),
-        domain: node.facts.settings.domain.clone(),
+        domain: node.settings().domain.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now_unix_ms: now,
         started_unix_ms: node.facts.started_unix_ms,
@@ -121,7 +121,7 @@ pub(super) async fn capacity(node: &Node) -> Result<Capacity, Refusal> {
                 used: Some(number(node.admission.open())),
                 refused: Some(node.admission.refused()),
             },
-            per_user("connections per address", node.facts.settings.sip.max_connections_per_peer),
+            per_user("connections per address", node.settings().sip.max_connections_per_peer),
         ],
     })
 }
@@ -148,9 +148,9 @@ async fn left_out(node: &Node) -> Result<Vec<admin_api::user_id::UserId>, Refusa
     Ok(left_out.into_iter().map(|user| user.id.into()).collect())
 }
 
-/// The settings, as read at the start.
+/// The settings in force.
 pub(super) fn settings(node: &Node) -> Vec<Setting> {
-    let settings = &node.facts.settings;
+    let settings = &node.settings();
     let listen: Vec<_> = settings
         .sip
         .listen
@@ -192,7 +192,8 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
 }
 
 fn trusted(node: &Node) -> Vec<String> {
-    let blocks = &node.facts.settings.sip.trusted;
+    let settings = node.settings();
+    let blocks = &settings.sip.trusted;
     blocks.iter().map(|block| format!("{}/{}", block.address, block.prefix)).collect()
 }
 
@@ -200,12 +201,12 @@ fn trusted(node: &Node) -> Vec<String> {
 pub(super) fn sip(node: &Node) -> Sip {
     let mut listeners = listeners(node);
     listeners.retain(|listener| listener.transport != "https");
-    Sip { domain: node.facts.settings.domain.clone(), listeners, trusted: trusted(node) }
+    Sip { domain: node.settings().domain.clone(), listeners, trusted: trusted(node) }
 }
 
 /// The domain.
 pub(super) fn domain(node: &Node) -> Domain {
-    Domain { domain: node.facts.settings.domain.clone(), source: SettingSource::File }
+    Domain { domain: node.settings().domain.clone(), source: SettingSource::File }
 }
 
 /// The parts of the daemon.

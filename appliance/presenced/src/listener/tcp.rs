@@ -85,7 +85,7 @@ pub(crate) async fn accept(listener: TcpListener, transport: Transport, streams:
 
 async fn serve_accepted(stream: TcpStream, flow: Flow, streams: &Streams) {
     if flow.transport == Transport::Tls {
-        let Some(stream) = tls::accept(stream, &streams.tls.sip_server, flow.peer).await else {
+        let Some(stream) = tls::accept(stream, streams.tls.sip_server(), flow.peer).await else {
             return;
         };
         serve_open(stream, flow, streams).await;
@@ -164,7 +164,7 @@ async fn run(
     let flow = Flow { transport: hop.transport, local, peer: hop.address, connection };
     let (limits, inputs) = (streams.limits, &streams.inputs);
     if hop.transport == Transport::Tls {
-        let Some(stream) = tls::connect(stream, &streams.tls.sip_client, hop.address).await else {
+        let Some(stream) = tls::connect(stream, streams.tls.sip_client(), hop.address).await else {
             return;
         };
         drop(connecting);

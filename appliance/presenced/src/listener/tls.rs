@@ -15,21 +15,21 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(8);
 /// The peer's handshake with us.
 pub(crate) async fn accept(
     stream: TcpStream,
-    config: &Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
     peer: SocketAddr,
 ) -> Option<Box<server::TlsStream<TcpStream>>> {
-    let handshake = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(stream));
+    let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
     finished(tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await, peer)
 }
 
 /// Our handshake with a hop, whose certificate must be for its address and by somebody we trust.
 pub(crate) async fn connect(
     stream: TcpStream,
-    config: &Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
     peer: SocketAddr,
 ) -> Option<Box<client::TlsStream<TcpStream>>> {
     let name = ServerName::IpAddress(peer.ip().into());
-    let handshake = Box::pin(TlsConnector::from(Arc::clone(config)).connect(name, stream));
+    let handshake = Box::pin(TlsConnector::from(config).connect(name, stream));
     finished(tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await, peer)
 }
 
