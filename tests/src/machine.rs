@@ -88,8 +88,8 @@ impl Hardware {
     /// An HP server that was sold as an MCS-7845-H2: a ProLiant DL380 G5 with two processors.
     pub fn mcs_7845() -> Self {
         Self {
-            processors: (2, 2),
-            memory_mib: 4_200,
+            processors: (4, 2),
+            memory_mib: 4_600,
             smbios: vec![
                 "type=0,vendor=HP".to_owned(),
                 "type=1,manufacturer=HP,product=ProLiant DL380 G5,serial=USE0001".to_owned(),

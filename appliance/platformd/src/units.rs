@@ -1,5 +1,7 @@
 //! The programs of the appliance, through systemd and its siblings on the system bus.
 
+use std::time::Duration;
+
 use admin_api::answer::system::{Service, ServiceState};
 use tokio::sync::OnceCell;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
@@ -21,6 +23,10 @@ pub(crate) const PRESENCE: &str = "presenced.service";
 pub(crate) const SSH: &str = "sshd.service";
 /// The unit that follows time servers.
 pub(crate) const TIME: &str = "systemd-timesyncd.service";
+
+/// While the machine starts, systemd comes to the bus a moment after the bus itself.
+const ATTEMPTS: u32 = 20;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(250);
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
@@ -53,7 +59,17 @@ impl Bus {
         B: serde::Serialize + zbus::zvariant::DynamicType,
     {
         let bus = self.connection().await?;
-        bus.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(MANAGER), method, body).await
+        let mut attempts = ATTEMPTS;
+        loop {
+            let called = bus.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(MANAGER), method, body);
+            match called.await {
+                Err(error) if attempts > 0 && is_not_there_yet(&error) => {
+                    attempts -= 1;
+                    tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+                }
+                answered => return answered,
+            }
+        }
     }
 
     /// Starts a unit.
@@ -155,6 +171,11 @@ impl Bus {
         }
         Ok(services)
     }
+}
+
+fn is_not_there_yet(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _)
+        if name.as_str() == "org.freedesktop.DBus.Error.ServiceUnknown")
 }
 
 fn service_state(active: &str) -> ServiceState {

@@ -73,7 +73,10 @@ impl Machine {
     pub fn ssh_with(&self, key: &Key, options: &[&str], line: &str) -> Told {
         let mut command = client("ssh", &key.path(), self.ports.ssh);
         command.args(options).arg("admin@127.0.0.1");
-        if !line.is_empty() {
+        // `ssh` would take a hyphen there for an option of its own.
+        if line.starts_with('-') {
+            command.arg(format!(" {line}"));
+        } else if !line.is_empty() {
             command.arg(line);
         }
         command.output().expect("ssh").into()
