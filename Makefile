@@ -8,10 +8,13 @@ PROFILE ?= release
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO := cargo --locked
 
-# Where `make run` listens: name an address of this machine to connect phones from elsewhere.
+# What runs the processors of `make run`: tcg emulates them anywhere, kvm is as fast as the machine.
+ACCELERATOR ?= tcg
+
+# Where `make run-host` listens: name an address of this machine to connect phones from elsewhere.
 ADDRESS ?= 127.0.0.1
 
-.PHONY: help check fmt lint layers tidy deny doc build image test run bench bench-large soak clean
+.PHONY: help check fmt lint layers tidy deny doc build image test run run-host bench bench-large soak clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,17 +46,24 @@ image: ## Build the firmware into build/image: disk images, bundle, checksums, b
 	@.ci/prepare-image
 	@image/build
 
-test: ## Install what the tests need, then run them all.
+test: ## Install what the tests need, build the firmware that they boot, then run them all.
 	@.ci/prepare-tests
+	@image/build
 	$(CARGO) build --workspace --bins --tests --profile $(PROFILE)
 	@# What needed no new link keeps its old date, and the tests would take it for stale.
 	@touch $(TARGET)/$(PROFILE)/presenced $(TARGET)/$(PROFILE)/appliance
 	$(CARGO) test --workspace --doc --quiet --profile $(PROFILE)
 	$(CARGO) nextest run --workspace --cargo-profile $(PROFILE)
 
-run: ## Start a node on this machine with two demo users, show it at work, stay until Ctrl-C.
+run: ## Boot the firmware in QEMU as an MCS-7845, set it up, show it at work, hand it over.
+	@.ci/prepare-run
+	@image/build
+	$(CARGO) build -p lamplight-tests --bin demo --profile $(PROFILE)
+	@$(TARGET)/$(PROFILE)/demo --accelerator $(ACCELERATOR)
+
+run-host: ## Start the daemon alone on this machine with two demo users, stay until Ctrl-C.
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
-	@$(TARGET)/$(PROFILE)/demo --address $(ADDRESS)
+	@$(TARGET)/$(PROFILE)/demo --host --address $(ADDRESS)
 
 bench: ## Measure beside the floor of kernel UDP and Kamailio, and print ratios and goals.
 	@.ci/prepare-bench

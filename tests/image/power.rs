@@ -1,11 +1,11 @@
 //! Power cuts under load: nothing that was acknowledged is lost, and the machine starts by itself.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use lamplight_tests::machine::ssh::Key;
-use lamplight_tests::machine::{Hardware, Machine, Ports};
+use lamplight_tests::machine::{Hardware, Machine, Ports, START_WITHIN};
 use lamplight_tests::pidf;
 use lamplight_tests::wire::{Client, Via};
 
@@ -14,7 +14,9 @@ use crate::start::{answers, until_serving};
 /// Cuts in every run of the tests; `LAMPLIGHT_CUTS` asks for more.
 const CUTS: u32 = 3;
 /// People who publish.
-const PEOPLE: usize = 8;
+const PEOPLE: usize = 12;
+/// Connections that they share out.
+const PUBLISHERS: usize = 4;
 
 fn clients(machine: &Machine) -> Vec<Client> {
     let of = |i| {
@@ -38,56 +40,73 @@ fn what_was_acknowledged_survives_the_power_going_out() {
     for cut in 0..cuts {
         // An account, acknowledged at the last moment.
         machine.ssh(&key, &format!("user add cut{cut}")).expect_done();
-        let acknowledged =
-            publish_until_cut(&mut machine, Duration::from_millis(200 + 317 * u64::from(cut % 7)));
+        let after = Duration::from_millis(200 + 317 * u64::from(cut % 7));
+        let acknowledged = publish_until_cut(&mut machine, after);
         assert!(!acknowledged.is_empty(), "nothing was under way");
         machine.switch_on();
         until_serving(&machine);
         machine.ssh(&key, &format!("show user cut{cut}")).expect_done();
         let clients = clients(&machine);
-        for (person, etag) in &acknowledged {
-            let client = &clients[*person];
-            let answer = client.republish(etag, None, 3_600);
-            assert_eq!(answer.status(), Some(200), "cut {cut}: {etag} of {acknowledged:?} is gone");
-            let etag = answer.expect_header("SIP-ETag").to_owned();
-            client.republish(&etag, None, 0).expect_status(200);
+        for (person, etag) in acknowledged {
+            let answer = clients[person].republish(&etag, None, 3_600);
+            assert_eq!(answer.status(), Some(200), "cut {cut}: {etag} of user{person} is gone");
         }
     }
 }
 
-/// Publishes as fast as it goes and cuts the power meanwhile: who was told 200, with which
-/// entity-tag.
-fn publish_until_cut(machine: &mut Machine, after: Duration) -> Vec<(usize, String)> {
-    let acknowledged = Arc::new(Mutex::new(Vec::new()));
-    let is_cut = Arc::new(AtomicBool::new(false));
-    let clients = clients(machine);
-    let (begun, first) = std::sync::mpsc::sync_channel(4 * PEOPLE);
-    let load = {
-        let (acknowledged, is_cut) = (Arc::clone(&acknowledged), Arc::clone(&is_cut));
-        std::thread::spawn(move || {
-            // A client whose connection ends panics; that is the end of the load.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                for (person, client) in clients.iter().enumerate().cycle().take(4 * PEOPLE) {
-                    let document = pidf::open(&client.aor(), "at work");
-                    let request = client.publication().body("application/pidf+xml", document);
-                    let answer = client.request(request).expect_status(200);
-                    let etag = answer.expect_header("SIP-ETag").to_owned();
-                    if is_cut.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    acknowledged
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((person, etag));
-                    let _ = begun.send(());
-                }
-            }));
-        })
-    };
-    let _ = first.recv_timeout(Duration::from_secs(60));
+/// What one of those who publish was told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The entity-tag of the last 200, by person.
+    acknowledged: HashMap<usize, String>,
+    /// Who waits for an answer: what was published may hold or not.
+    in_flight: Option<usize>,
+}
+
+/// Publishes as fast as it goes, over several connections, and cuts the power meanwhile: who was
+/// told 200, with which entity-tag.
+fn publish_until_cut(machine: &mut Machine, after: Duration) -> HashMap<usize, String> {
+    let mut all: Vec<_> = clients(machine).into_iter().enumerate().collect();
+    let (begun, first) = std::sync::mpsc::sync_channel(1);
+    let publishers: Vec<_> = std::iter::from_fn(|| {
+        (!all.is_empty()).then(|| all.split_off(all.len().saturating_sub(PEOPLE / PUBLISHERS)))
+    })
+    .map(|people| {
+        let begun = begun.clone();
+        std::thread::spawn(move || publish(&people, &begun))
+    })
+    .collect();
+    first.recv_timeout(START_WITHIN).expect("an acknowledgement");
     std::thread::park_timeout(after);
     machine.cut();
-    is_cut.store(true, Ordering::Relaxed);
-    drop(load);
-    std::mem::take(&mut *acknowledged.lock().unwrap_or_else(PoisonError::into_inner))
+    let mut acknowledged = HashMap::new();
+    for publisher in publishers {
+        let mut told = publisher.join().expect("a publisher");
+        if let Some(person) = told.in_flight {
+            told.acknowledged.remove(&person);
+        }
+        acknowledged.extend(told.acknowledged);
+    }
+    acknowledged
+}
+
+/// One document after the other, each in the place of the person's last, until the connections
+/// end.
+fn publish(people: &[(usize, Client)], begun: &SyncSender<()>) -> Told {
+    let mut told = Told::default();
+    for (person, client) in people.iter().cycle() {
+        let document = pidf::open(&client.aor(), "at work");
+        let mut request = client.publication().body("application/pidf+xml", document);
+        if let Some(etag) = told.acknowledged.get(person) {
+            request = request.header("SIP-If-Match", etag);
+        }
+        told.in_flight = Some(*person);
+        let Some(answer) = client.request_until_closed(request) else { return told };
+        let etag = answer.expect_status(200).expect_header("SIP-ETag").to_owned();
+        told.acknowledged.insert(*person, etag);
+        told.in_flight = None;
+        // The first alone is waited for.
+        let _ = begun.try_send(());
+    }
+    told
 }

@@ -1,7 +1,8 @@
 //! What the tests of machines share: answers to the first start's questions, waiting until it
 //! serves.
 
-use std::net::SocketAddr;
+use std::io::{self, Read as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use lamplight_tests::http;
@@ -10,6 +11,9 @@ use lamplight_tests::machine::{Machine, Ports, START_WITHIN};
 
 /// The administrator's password in these tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// How long one look may take whether it serves: QEMU accepts for a machine that is not there yet.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Answers that let an administrator in by password and by key.
 pub(crate) fn answers(key: &Key) -> String {
@@ -20,14 +24,25 @@ pub(crate) fn answers(key: &Key) -> String {
     )
 }
 
-/// Waits until the presence server answers over HTTPS.
+/// Waits until the presence server answers over HTTPS, and sshd after it.
 #[track_caller]
 pub(crate) fn until_serving(machine: &Machine) {
     let deadline = Instant::now() + START_WITHIN;
     let server: SocketAddr = Ports::at(machine.ports.https);
-    while !std::panic::catch_unwind(|| http::get(server, "/healthz").status == 200).unwrap_or(false)
+    let ssh = Ports::at(machine.ports.ssh);
+    while !http::try_get(server, "/healthz", LOOK).is_ok_and(|answer| answer.status == 200)
+        || !greets(ssh).is_ok_and(|is_there| is_there)
     {
         assert!(Instant::now() < deadline, "it does not serve:\n{}", machine.serial.tail(3_000));
         std::thread::park_timeout(Duration::from_millis(500));
     }
+}
+
+/// Whether an SSH server says who it is.
+fn greets(server: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(LOOK))?;
+    let mut greeting = [0; 4];
+    stream.read_exact(&mut greeting)?;
+    Ok(&greeting == b"SSH-")
 }

@@ -1,7 +1,8 @@
 //! A small HTTPS client: one request, one connection, any certificate.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 
@@ -25,21 +26,29 @@ pub struct Answer {
 /// When there is no answer.
 #[track_caller]
 pub fn get(server: SocketAddr, path: &str) -> Answer {
+    try_get(server, path, PATIENCE)
+        .unwrap_or_else(|error| panic!("GET {path} from {server}: {error}"))
+}
+
+/// The same where the server may not be there yet.
+pub fn try_get(server: SocketAddr, path: &str, within: Duration) -> io::Result<Answer> {
     let (config, _pin) = tls::config();
-    let session = ClientConnection::new(config, tls::server_name(server)).expect("TLS session");
-    let stream = TcpStream::connect(server).unwrap_or_else(|e| panic!("no HTTP at {server}: {e}"));
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let session =
+        ClientConnection::new(config, tls::server_name(server)).map_err(io::Error::other)?;
+    let stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(within))?;
     let mut stream = StreamOwned::new(session, stream);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("write the request");
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes)
-        && error.kind() != std::io::ErrorKind::UnexpectedEof
+        && error.kind() != io::ErrorKind::UnexpectedEof
     {
-        panic!("GET {path}: {error}");
+        return Err(error);
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    let no_answer = || io::Error::other(format!("no HTTP answer but {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_answer)?;
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(no_answer)?;
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }

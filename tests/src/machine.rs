@@ -4,10 +4,14 @@
 //! machines where they can.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::program::{free_port, installed};
 
@@ -57,6 +61,10 @@ pub struct Hardware {
     pub smbios: Vec<String>,
     /// UEFI in place of a BIOS.
     pub has_uefi: bool,
+    /// What runs the processors: `tcg` emulates them.
+    pub accelerator: String,
+    /// Forwards the ports that an administrator expects, where they are free.
+    pub has_usual_ports: bool,
     /// Anything else for QEMU.
     pub extra: Vec<String>,
 }
@@ -79,6 +87,8 @@ impl Default for Hardware {
             disk: Disk::Virtio,
             smbios: Vec::new(),
             has_uefi: false,
+            accelerator: "tcg".to_owned(),
+            has_usual_ports: false,
             extra: Vec::new(),
         }
     }
@@ -125,6 +135,17 @@ impl Ports {
         }
     }
 
+    fn usual() -> Self {
+        let free = |port| free_for_all(port).unwrap_or_else(free_port);
+        Self {
+            ssh: free(2_222),
+            sip: free(5_060),
+            sips: free(5_061),
+            https: free(8_443),
+            ..Self::free()
+        }
+    }
+
     /// The address of one of them.
     pub fn at(port: u16) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, port).into()
@@ -143,6 +164,28 @@ impl Ports {
             let _ = write!(text, ",hostfwd={transport}:127.0.0.1:{host}-:{guest}");
         }
         text
+    }
+}
+
+/// The port, when nothing has it for UDP or TCP.
+fn free_for_all(port: u16) -> Option<u16> {
+    let address = Ports::at(port);
+    (UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()).then_some(port)
+}
+
+/// What a machine would leave behind if its owner ended without dropping it.
+#[derive(Debug)]
+pub struct Remains {
+    process: Pid,
+    dir: PathBuf,
+}
+
+impl Remains {
+    /// Ends it and removes its files.
+    pub fn remove(&self) {
+        // Both may be gone already.
+        let _ = kill(self.process, Signal::SIGKILL);
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -222,6 +265,12 @@ impl Machine {
         Ipv4Addr::LOCALHOST.into()
     }
 
+    /// What is left to do for who ends the program at once.
+    pub fn remains(&self) -> Remains {
+        let process = Pid::from_raw(self.child.id().cast_signed());
+        Remains { process, dir: self.dir.path().to_owned() }
+    }
+
     /// Where its disk is; it must be off.
     pub fn disk(&self) -> PathBuf {
         self.dir.path().join("disk.qcow2")
@@ -251,7 +300,7 @@ fn write_answers(dir: &Path, answers: &str) {
 
 fn power_on(hardware: &Hardware, dir: &Path) -> (Child, Ports, Serial, Qmp) {
     for _ in 0..ATTEMPTS {
-        let ports = Ports::free();
+        let ports = if hardware.has_usual_ports { Ports::usual() } else { Ports::free() };
         let mut child = command(hardware, dir, &ports).spawn().expect("qemu");
         let log = dir.join("qemu.log");
         let Some(serial) = Serial::connect(&dir.join("serial.sock"), &mut child) else {
@@ -270,7 +319,17 @@ fn command(hardware: &Hardware, dir: &Path, ports: &Ports) -> Command {
     let (processors, sockets) = hardware.processors;
     let mut command = Command::new(installed("qemu-system-x86_64", "qemu-system-x86"));
     command
-        .args(["-nodefaults", "-accel", "tcg", "-M", "q35", "-display", "none", "-vga", "std"])
+        .args([
+            "-nodefaults",
+            "-accel",
+            &hardware.accelerator,
+            "-M",
+            "q35",
+            "-display",
+            "none",
+            "-vga",
+            "std",
+        ])
         .args(["-cpu", hardware.cpu, "-m", &hardware.memory_mib.to_string()])
         .args(["-smp", &format!("{processors},sockets={sockets}")])
         .args(["-uuid", "6c616d70-6c69-4768-8074-000000000001"])
@@ -311,5 +370,7 @@ fn command(hardware: &Hardware, dir: &Path, ports: &Ports) -> Command {
     }
     command.args(&hardware.extra);
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
+    // Ctrl-C at a terminal is for us: the machine is switched off in its turn.
+    command.process_group(0);
     command
 }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ struct Printed {
 pub struct Serial {
     printed: Arc<(Mutex<Printed>, Condvar)>,
     stream: UnixStream,
+    /// Whether what arrives is shown on standard output too.
+    is_shown: Arc<AtomicBool>,
     /// What was waited for lies before this.
     seen: Mutex<usize>,
 }
@@ -40,10 +43,15 @@ impl Serial {
         let printed = Arc::new((Mutex::new(Printed::default()), Condvar::new()));
         let mut reader = stream.try_clone().expect("a socket");
         let into = Arc::clone(&printed);
+        let is_shown = Arc::new(AtomicBool::new(false));
+        let shown = Arc::clone(&is_shown);
         std::thread::spawn(move || {
             let mut chunk = [0; 4_096];
             loop {
                 let count = reader.read(&mut chunk).unwrap_or(0);
+                if shown.load(Ordering::Relaxed) {
+                    show(&chunk[..count]);
+                }
                 let mut printed = into.0.lock().unwrap_or_else(PoisonError::into_inner);
                 printed.is_over |= count == 0;
                 let text = String::from_utf8_lossy(&chunk[..count]);
@@ -54,7 +62,18 @@ impl Serial {
                 }
             }
         });
-        Some(Self { printed, stream, seen: Mutex::new(0) })
+        Some(Self { printed, stream, is_shown, seen: Mutex::new(0) })
+    }
+
+    /// Shows on standard output what was printed and what will be.
+    pub fn show(&self) {
+        show(self.text().as_bytes());
+        self.is_shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends [`Serial::show`].
+    pub fn hide(&self) {
+        self.is_shown.store(false, Ordering::Relaxed);
     }
 
     /// Waits for a text behind what was waited for before; what stands between.
@@ -128,4 +147,10 @@ impl Serial {
         let from = text.char_indices().rev().nth(characters).map_or(0, |(at, _)| at);
         text[from..].to_owned()
     }
+}
+
+/// As it came: escape sequences are for the terminal. That nobody looks is no reason to stop.
+fn show(bytes: &[u8]) {
+    let mut screen = std::io::stdout();
+    let _ = screen.write_all(bytes).and_then(|()| screen.flush());
 }

@@ -82,6 +82,13 @@ impl Machine {
         command.output().expect("ssh").into()
     }
 
+    /// A session at the prompt, still to be started.
+    pub fn ssh_session(&self, key: &Key) -> Command {
+        let mut command = client("ssh", &key.path(), self.ports.ssh);
+        command.args(["-t", "admin@127.0.0.1"]);
+        command
+    }
+
     /// Runs `sftp` or `scp` against the machine.
     #[track_caller]
     pub fn copy(&self, program: &str, key: &Key, words: &[&str]) -> Told {

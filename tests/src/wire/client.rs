@@ -247,9 +247,14 @@ impl Client {
     /// Sends a request, completed, and returns at once.
     #[track_caller]
     pub fn send(&self, request: Request) -> Sent {
+        let sent = self.prepare(request);
+        self.write(&sent.bytes);
+        sent
+    }
+
+    fn prepare(&self, request: Request) -> Sent {
         let request = self.complete(request);
         let bytes = request.bytes();
-        self.write(&bytes);
         let via = request.value("Via").unwrap_or_default();
         let branch = param(via, "branch").unwrap_or_default().to_owned();
         Sent { request, branch, bytes }
@@ -288,6 +293,24 @@ impl Client {
                 None => self.send_again(sent),
             }
         }
+    }
+
+    /// Sends a request over a connection that may end; what came before that as final answer.
+    #[track_caller]
+    pub fn request_until_closed(&self, request: Request) -> Option<Message> {
+        let sent = self.prepare(request);
+        self.write_anyway(&sent.bytes);
+        let is_ours = |m: &Message| {
+            m.status().is_some_and(|status| status >= 200)
+                && m.branch().as_deref() == Some(&sent.branch)
+        };
+        let is_over = |state: &State| state.closed || state.inbox.iter().any(is_ours);
+        if !self.wait_until(Instant::now() + PATIENCE, &is_over) {
+            self.give_up("a final answer or the end of the connection");
+        }
+        let mut state = self.inner.lock();
+        let at = state.inbox.iter().position(is_ours)?;
+        state.inbox.remove(at)
     }
 
     /// The ACK of a non-2xx answer, RFC 3261 §17.1.1.3.

@@ -1,22 +1,22 @@
-//! `make run`: a node on this machine with two demo users, a status change that travels between
-//! them, and how to connect a phone. Stays until Ctrl-C; without a terminal it ends
-//! after the demonstration. It needs no root and keeps its files under `build/run/`.
+//! `make run-host`: the daemon alone on this machine, without the firmware around it. It needs no
+//! root and keeps its files under `build/run/`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _, stdin, stdout};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _, stdin, stdout};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lamplight_tests::wire::{Client, Message, Request, Subscription, Via};
+use lamplight_tests::wire::{Client, Subscription, Via};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-const DOMAIN: &str = "lamplight.test";
+use crate::people::{demonstrate, password, seen};
+use crate::{DOMAIN, ending};
 
 /// Where the node lives, from the root of the workspace; relative, as a socket's path is short.
 const DIRECTORY: &str = "build/run";
@@ -33,27 +33,10 @@ const REFRESH: Duration = Duration::from_secs(1_200);
 /// How often arrivals are looked for while a terminal shows them.
 const LOOK: Duration = Duration::from_millis(100);
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("demo: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<()> {
-    let asked = Arguments::read()?;
-    // Before any thread is started, so that all of them leave the signals to `sigwait`.
-    let ending = ending();
-    ending.thread_block().context("cannot block signals")?;
-
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    std::env::set_current_dir(root).with_context(|| format!("cannot enter {}", root.display()))?;
+/// Starts a node, shows it at work, and stays until a signal comes.
+pub(crate) fn run(address: IpAddr, ending: SigSet) -> Result<()> {
     std::fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
-
-    let mut node = Node::start(asked.address)?;
+    let mut node = Node::start(address)?;
     println!("A node for {DOMAIN} runs here. Its files are in {DIRECTORY}/.");
     let anna = node.user("anna", "Anna Berg")?;
     let ben = node.user("ben", "Ben Castor")?;
@@ -70,36 +53,6 @@ fn run() -> Result<()> {
     stay(&mut node, &ben, &mut watch, ending)?;
     println!("\nStopping.");
     node.stop()
-}
-
-/// The signals that end the program.
-fn ending() -> SigSet {
-    SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-}
-
-/// What was asked for.
-struct Arguments {
-    address: IpAddr,
-}
-
-impl Arguments {
-    fn read() -> Result<Self> {
-        let mut asked = Self { address: Ipv4Addr::LOCALHOST.into() };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--address" => {
-                    let text = arguments.next().context("--address needs an address")?;
-                    let address: IpAddr =
-                        text.parse().with_context(|| format!("{text} is no IP address"))?;
-                    ensure!(!address.is_unspecified(), "name one address of this machine");
-                    asked.address = address;
-                }
-                other => bail!("{other} is unknown; there is --address ADDRESS"),
-            }
-        }
-        Ok(asked)
-    }
 }
 
 /// The running daemon.
@@ -246,58 +199,6 @@ impl Node {
     }
 }
 
-/// Ben subscribes, Anna's status changes, and Ben is told.
-fn demonstrate(anna: &Client, ben: &Client) -> Result<Subscription> {
-    anna.register();
-    ben.register();
-    println!("Anna and Ben have registered over UDP, with digest authentication.\n");
-    let watch = ben.subscribe(&anna.aor());
-    println!("Ben watches Anna: she is {}.", seen(&watch.notify(ben)));
-
-    let mut tag = None;
-    for (said, basic, activity) in [
-        ("is at her desk", "open", None),
-        ("takes a call", "open", Some("on-the-phone")),
-        ("goes to a meeting", "closed", Some("meeting")),
-    ] {
-        let mut request = anna.publication();
-        if let Some(tag) = &tag {
-            request = request.header("SIP-If-Match", tag);
-        }
-        let document = document(&anna.aor(), basic, activity);
-        let request = request.body("application/pidf+xml", document);
-        let (answer, notify, took) = timed(anna, request, ben, &watch)?;
-        tag = answer.header("SIP-ETag").map(str::to_owned);
-        println!("Anna {said}; {} later Ben sees: {}.", milliseconds(took), seen(&notify));
-    }
-    let tag = tag.context("the answer to PUBLISH has no SIP-ETag")?;
-    let leave = anna.publication().set("Expires", 0).header("SIP-If-Match", tag);
-    let (_, notify, took) = timed(anna, leave, ben, &watch)?;
-    println!("Anna signs off; {} later Ben sees: {}.", milliseconds(took), seen(&notify));
-    Ok(watch)
-}
-
-/// Publishes and waits for the watcher to be told: from the PUBLISH that carries the credentials
-/// to the arrival of the NOTIFY.
-fn timed(
-    from: &Client,
-    request: Request,
-    watcher: &Client,
-    watch: &Subscription,
-) -> Result<(Message, Message, Duration)> {
-    let first = from.send(request);
-    let challenge = from.final_answer(&first);
-    ensure!(challenge.status() == Some(401), "no challenge, but:\n{challenge}");
-    let request = from.with_credentials(&first.request, &challenge, None);
-    let started = Instant::now();
-    let sent = from.send(request);
-    let notify = watch.notify(watcher);
-    let took = started.elapsed();
-    let answer = from.final_answer(&sent);
-    ensure!(answer.status() == Some(200), "PUBLISH was answered:\n{answer}");
-    Ok((answer, notify, took))
-}
-
 /// Shows what Ben is told until a signal comes or the daemon ends.
 fn stay(node: &mut Node, ben: &Client, watch: &mut Subscription, ending: SigSet) -> Result<()> {
     let (ended, end) = std::sync::mpsc::sync_channel(1);
@@ -319,51 +220,6 @@ fn stay(node: &mut Node, ben: &Client, watch: &mut Subscription, ending: SigSet)
     Ok(())
 }
 
-/// A presence document (RFC 3863) with what the person does (RFC 4479, 4480).
-fn document(aor: &str, basic: &str, activity: Option<&str>) -> String {
-    let person = activity.map_or_else(String::new, |activity| {
-        format!(
-            "<dm:person id=\"p1\"><rpid:activities><rpid:{activity}/></rpid:activities></dm:person>"
-        )
-    });
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <presence xmlns=\"urn:ietf:params:xml:ns:pidf\" \
-         xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\" \
-         xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" entity=\"{aor}\">\
-         <tuple id=\"desk\"><status><basic>{basic}</basic></status>\
-         <contact>{aor}</contact></tuple>{person}</presence>"
-    )
-}
-
-/// What a NOTIFY tells of a person, in words.
-fn seen(notify: &Message) -> String {
-    let text = notify.text();
-    let Ok(document) = roxmltree::Document::parse(&text) else {
-        return "unknown".to_owned();
-    };
-    let nodes = || document.descendants();
-    let is_open = nodes()
-        .filter(|node| node.tag_name().name() == "basic")
-        .any(|node| node.text().is_some_and(|text| text.trim() == "open"));
-    let mut words = if is_open { "available" } else { "not available" }.to_owned();
-    let activities = nodes().filter(|node| node.tag_name().name() == "activities");
-    for activity in activities.flat_map(|node| node.children().filter(|c| c.is_element())) {
-        words.push_str(", ");
-        words.push_str(&activity.tag_name().name().replace('-', " "));
-    }
-    for note in nodes().filter(|node| node.tag_name().name() == "note") {
-        if let Some(text) = note.text() {
-            words.push_str(&format!(", \"{}\"", text.trim()));
-        }
-    }
-    words
-}
-
-fn milliseconds(took: Duration) -> String {
-    format!("{:.1} ms", took.as_secs_f64() * 1_000.0)
-}
-
 /// The address with this port when UDP and TCP are free there, else with one that the kernel picks.
 fn free_or_any(address: IpAddr, port: u16) -> SocketAddr {
     let wanted = SocketAddr::new(address, port);
@@ -377,16 +233,6 @@ fn beside(name: &str) -> Result<PathBuf> {
     let path = own.with_file_name(name);
     ensure!(path.exists(), "{} is missing: run `make build`", path.display());
     Ok(path)
-}
-
-/// Sixteen characters that cannot be mistaken for one another: 80 bits.
-fn password() -> Result<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = [0; 16];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut random))
-        .context("no random numbers")?;
-    Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }
 
 fn last_lines(path: &Path) -> String {
