@@ -86,7 +86,7 @@ fn set_up(machine: &Machine, admin: &str) {
     console.enter("admin");
     console.expect("Password: ", ANSWER);
     console.enter(admin);
-    console.expect("admin: ", ANSWER);
+    console.expect_prompt(ANSWER);
 }
 
 /// Adds the key of this run, and two people.
@@ -94,7 +94,7 @@ fn people(machine: &Machine, admin: &str, key: &Key) -> Result<[Client; 2]> {
     let console = &machine.serial;
     let command = |line: &str| {
         console.enter(line);
-        console.expect("admin: ", ANSWER);
+        console.expect_prompt(ANSWER);
     };
     command("show hardware");
     command(&format!("set ssh key {}", key.public()));
@@ -108,7 +108,7 @@ fn people(machine: &Machine, admin: &str, key: &Key) -> Result<[Client; 2]> {
         console.enter(&password);
         console.expect("again: ", ANSWER);
         console.enter(&password);
-        console.expect("admin: ", ANSWER);
+        console.expect_prompt(ANSWER);
         let sip = Ports::at(machine.ports.sip);
         clients.push(Client::new(Via::Udp, sip, DOMAIN, id, &password));
     }

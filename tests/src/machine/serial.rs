@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// Text that means that the machine will not come to what is waited for.
 const FATAL: [&str; 2] = ["Kernel panic", "Press any key"];
 
+const ESCAPE: u8 = 0x1b;
+const BELL: u8 = 0x07;
+
 #[derive(Debug, Default)]
 struct Printed {
     text: String,
@@ -47,10 +50,11 @@ impl Serial {
         let shown = Arc::clone(&is_shown);
         std::thread::spawn(move || {
             let mut chunk = [0; 4_096];
+            let mut screen = Screen::default();
             loop {
                 let count = reader.read(&mut chunk).unwrap_or(0);
                 if shown.load(Ordering::Relaxed) {
-                    show(&chunk[..count]);
+                    screen.show(&chunk[..count]);
                 }
                 let mut printed = into.0.lock().unwrap_or_else(PoisonError::into_inner);
                 printed.is_over |= count == 0;
@@ -65,9 +69,8 @@ impl Serial {
         Some(Self { printed, stream, is_shown, seen: Mutex::new(0) })
     }
 
-    /// Shows on standard output what was printed and what will be.
+    /// Shows on standard output what is printed from now on.
     pub fn show(&self) {
-        show(self.text().as_bytes());
         self.is_shown.store(true, Ordering::Relaxed);
     }
 
@@ -120,6 +123,13 @@ impl Serial {
         }
     }
 
+    /// Waits for the `admin:` prompt with nothing typed behind it.
+    #[track_caller]
+    pub fn expect_prompt(&self, within: Duration) -> String {
+        // Where the line editor puts the cursor; the escape itself is not kept.
+        self.expect("admin: [7C", within)
+    }
+
     /// Types something, a little slower than a person in a hurry.
     #[track_caller]
     pub fn type_in(&self, text: &str) {
@@ -149,8 +159,39 @@ impl Serial {
     }
 }
 
-/// As it came: escape sequences are for the terminal. That nobody looks is no reason to stop.
-fn show(bytes: &[u8]) {
-    let mut screen = std::io::stdout();
-    let _ = screen.write_all(bytes).and_then(|()| screen.flush());
+/// Our own terminal as the machine's: it is not asked what it is, nor where its cursor stands, as
+/// its answers would be taken for what somebody types.
+#[derive(Debug, Default)]
+struct Screen {
+    /// An escape sequence that has begun.
+    sequence: Vec<u8>,
+}
+
+impl Screen {
+    fn show(&mut self, bytes: &[u8]) {
+        let mut shown = Vec::with_capacity(bytes.len());
+        for byte in bytes {
+            if self.sequence.is_empty() && *byte != ESCAPE {
+                shown.push(*byte);
+                continue;
+            }
+            self.sequence.push(*byte);
+            let is_whole = match *self.sequence {
+                [ESCAPE] | [ESCAPE, b'[' | b']'] => false,
+                [ESCAPE, b'[', .., last] => (b'@'..=b'~').contains(&last),
+                [ESCAPE, b']', .., last] => last == BELL || last == b'\\',
+                _ => true,
+            };
+            if is_whole {
+                // Colours, and what a line that is edited needs.
+                if let [ESCAPE, b'[', .., b'm' | b'K' | b'C' | b'D' | b'A'] = *self.sequence {
+                    shown.extend_from_slice(&self.sequence);
+                }
+                self.sequence.clear();
+            }
+        }
+        // That nobody looks is no reason to stop.
+        let mut screen = std::io::stdout();
+        let _ = screen.write_all(&shown).and_then(|()| screen.flush());
+    }
 }
