@@ -4,7 +4,11 @@
 //! A start costs the better part of a minute of one processor, so each machine serves many checks.
 
 mod administration;
+mod console;
 mod contents;
+mod full;
 mod loader;
+mod operation;
 mod power;
+mod profiles;
 mod start;

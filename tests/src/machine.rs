@@ -308,7 +308,9 @@ fn power_on(hardware: &Hardware, dir: &Path) -> (Child, Ports, Serial, Qmp) {
             assert!(said.contains("host forwarding"), "qemu ended: {said}");
             continue;
         };
-        let qmp = Qmp::connect(&dir.join("qmp.sock"));
+        let Some(qmp) = Qmp::connect(&dir.join("qmp.sock")) else {
+            panic!("qemu ended: {}", std::fs::read_to_string(&log).unwrap_or_default());
+        };
         return (child, ports, serial, qmp);
     }
     panic!("no free ports in {ATTEMPTS} attempts");

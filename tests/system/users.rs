@@ -93,3 +93,17 @@ fn a_watcher_on_a_stream_goes_on_over_a_new_one_after_a_crash() {
         watch.notify_with(&after, &note, |m| m.text().contains(&note));
     }
 }
+
+#[test]
+fn who_changed_what_is_in_the_log() {
+    let node = Node::start_new();
+    node.appliance(&["user", "add", "alice"]).expect_done();
+    node.appliance(&["user", "add", "alice"]).expect_refused();
+    let uid = format!("uid={}", nix::unistd::getuid());
+    for outcome in ["done", "refused"] {
+        node.expect_line("the audit", |line| {
+            let is_ours = line.contains(" audit: ") && line.contains("add user alice");
+            is_ours && line.contains(outcome) && line.contains(&uid)
+        });
+    }
+}

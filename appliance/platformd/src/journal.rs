@@ -15,7 +15,11 @@ pub(crate) const JOURNALCTL: &str = "/usr/bin/journalctl";
 /// Logs by name, and what of the journal belongs to each.
 const LOGS: [Log; 7] = [
     Log { name: "all", arguments: &[], mark: "" },
-    Log { name: "audit", arguments: &["-u", "platformd.service"], mark: " audit: " },
+    Log {
+        name: "audit",
+        arguments: &["-u", "platformd.service", "-u", "presenced.service"],
+        mark: " audit: ",
+    },
     Log { name: "kernel", arguments: &["_TRANSPORT=kernel"], mark: "" },
     Log {
         name: "network",

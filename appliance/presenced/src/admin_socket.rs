@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::administration;
 use crate::node::Node;
 use crate::settings::ControlSettings;
+use crate::{administration, audit};
 
 /// Connections at one time.
 const CONNECTIONS: usize = 64;
@@ -163,7 +163,12 @@ async fn serve_connection(mut stream: UnixStream, node: &Node) -> io::Result<()>
                 let reply = match wire::decode_request(&line) {
                     Ok(request) => {
                         drop(line);
-                        Box::pin(administration::answer(node, request)).await
+                        let what = audit::change(&request);
+                        let reply = Box::pin(administration::answer(node, request)).await;
+                        if let Some(what) = what {
+                            audit::write(peer.uid(), what, &reply);
+                        }
+                        reply
                     }
                     Err(failure) => Err(Refusal::from(failure)),
                 };

@@ -135,11 +135,7 @@ async fn change(
     command: Command,
 ) -> Result<Reply, Refusal> {
     match ask(node, command).await? {
-        Answer::Done => {
-            tracing::info!(?change, "a user was changed");
-            tracing::debug!(%id, ?change, "a user was changed");
-            Ok(Reply::UserChanged(UserChanged { id, change }))
-        }
+        Answer::Done => Ok(Reply::UserChanged(UserChanged { id, change })),
         other => Err(unexpected(&other)),
     }
 }
@@ -150,7 +146,6 @@ fn set_level(
     level: Option<admin_api::answer::log::LogLevel>,
 ) -> Result<Reply, Refusal> {
     node.log.set_level(area, level).map_err(unknown_log)?;
-    tracing::info!(area, level = level.map(tracing::field::display), "a log level was changed");
     Ok(Reply::LogLevels(node.log.levels()))
 }
 

@@ -5,6 +5,7 @@ mod admin_socket;
 mod administration;
 mod admission;
 mod alarm;
+mod audit;
 mod certificate;
 mod clock;
 mod credentials;

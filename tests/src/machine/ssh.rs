@@ -1,5 +1,8 @@
 //! SSH into a machine, with a key or a password, as an administrator does it.
 
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -46,18 +49,23 @@ impl Key {
     }
 }
 
-/// A command of OpenSSH's with everything but the machine and the words after it.
-fn client(program: &str, key: &Path, port: u16) -> Command {
+/// A command of OpenSSH's with everything but how to sign in, the machine and the words after it.
+fn anyone(program: &str, port: u16) -> Command {
     let mut command = Command::new(installed(program, "openssh-client"));
     let port_option = if program == "ssh" { "-p" } else { "-P" };
     command
         .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-        .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=60"])
-        .args(["-o", "IdentitiesOnly=yes", "-F", "none", "-i"])
-        .arg(key)
+        .args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "-F", "none"])
         .arg(port_option)
         .arg(port.to_string())
         .stdin(Stdio::null());
+    command
+}
+
+/// The same by key.
+fn client(program: &str, key: &Path, port: u16) -> Command {
+    let mut command = anyone(program, port);
+    command.args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"]).arg(key);
     command
 }
 
@@ -79,6 +87,46 @@ impl Machine {
         } else if !line.is_empty() {
             command.arg(line);
         }
+        command.output().expect("ssh").into()
+    }
+
+    /// The same with something on its standard input.
+    #[track_caller]
+    pub fn ssh_input(&self, key: &Key, line: &str, input: &[u8]) -> Told {
+        let mut command = client("ssh", &key.path(), self.ports.ssh);
+        command.args(["admin@127.0.0.1", line]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("ssh");
+        // Whoever is refused reads nothing.
+        let _ = child.stdin.take().expect("an input").write_all(input);
+        child.wait_with_output().expect("ssh").into()
+    }
+
+    /// What a command of the CLI writes, octet for octet.
+    #[track_caller]
+    pub fn ssh_octets(&self, key: &Key, line: &str) -> Vec<u8> {
+        let mut command = client("ssh", &key.path(), self.ports.ssh);
+        let output = command.args(["admin@127.0.0.1", line]).output().expect("ssh");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// Signs in by password, and runs a command.
+    #[track_caller]
+    pub fn ssh_by_password(&self, password: &str, line: &str) -> Told {
+        let dir = tempfile::tempdir().expect("a directory");
+        // Asked for it, `ssh` runs a program that says it.
+        let teller = dir.path().join("teller");
+        std::fs::write(&teller, "#!/bin/sh\nprintf '%s\\n' \"$LAMPLIGHT_PASSWORD\"\n")
+            .expect("a file");
+        std::fs::set_permissions(&teller, Permissions::from_mode(0o700)).expect("a file");
+        let mut command = anyone("ssh", self.ports.ssh);
+        command
+            .args(["-o", "PubkeyAuthentication=no"])
+            .args(["-o", "NumberOfPasswordPrompts=1", "admin@127.0.0.1", line])
+            .env("SSH_ASKPASS", &teller)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("LAMPLIGHT_PASSWORD", password);
         command.output().expect("ssh").into()
     }
 
