@@ -29,6 +29,9 @@ fn what_is_set_acts_at_once_and_survives_a_restart() {
     until_serving(&machine);
     let admin = Admin { machine: &machine, key: &key };
 
+    // Nothing that can be written can be executed, and all partitions are there.
+    let status = admin.does("show status");
+    assert!(status.contains("Slot") && !status.contains("Warning"), "{status}");
     admin.refuses_a_wrong_password();
     admin.sets_names_and_clock();
     admin.opens_and_closes_to_a_trusted_peer();

@@ -10,6 +10,7 @@ mod file;
 mod files;
 mod journal;
 mod machine;
+mod mounts;
 mod network;
 mod password;
 mod platform;

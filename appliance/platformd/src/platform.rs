@@ -22,7 +22,7 @@ use crate::slot::Slot;
 use crate::syslog::{self, Forwarding};
 use crate::tools::Tools;
 use crate::units::{self, Bus};
-use crate::{clock, files, machine, ssh_keys, written};
+use crate::{clock, files, machine, mounts, ssh_keys, written};
 
 /// Pause between the answer to a restart and the restart, so that the answer gets out.
 const BEFORE_POWER: Duration = Duration::from_millis(500);
@@ -231,6 +231,9 @@ impl Platform {
         let hardware = self.hardware()?;
         let presence = self.bus.state(units::PRESENCE).await;
         let mut warnings = hardware.warnings.clone();
+        if self.slot.is_some() {
+            warnings.extend(mounts::broken_promises());
+        }
         let kernel_to_sip_ms = match &presence {
             Ok(unit) if unit.active == "active" && unit.active_since_us > 0 => {
                 Some(unit.active_since_us / 1_000)
