@@ -35,6 +35,7 @@ fn an_administrator_at_the_console_sets_it_up_and_stays_its_master() {
         console.type_in(keys);
     }
     console.enter("");
+    until_serving(&machine);
     console.enter("user add anna");
     console.expect("New password", ANSWER);
     console.enter("");
@@ -42,7 +43,6 @@ fn an_administrator_at_the_console_sets_it_up_and_stays_its_master() {
     console.enter("");
     console.expect("was added", ANSWER);
     console.expect_prompt(ANSWER);
-    until_serving(&machine);
     a_wrong_network_is_undone(&machine);
     console.enter("exit");
     a_lost_password_is_replaced(&machine);
@@ -88,6 +88,8 @@ fn first_start(machine: &Machine) {
     answer("Password of the account", PASSWORD);
     answer("The same again", PASSWORD);
     let summary = console.expect("Set the appliance up like this?", ANSWER);
+    let text = console.text();
+    assert!(!text.contains("Warning"), "{text}");
     assert!(summary.contains("10.0.2.15/24, gateway 10.0.2.2"), "{summary}");
     console.expect("]: ", ANSWER);
     console.enter("yes");

@@ -244,6 +244,7 @@ impl Platform {
                 }
                 None
             }
+            Err(error) if units::is_not_there_yet(error) => None,
             Err(error) => {
                 warnings.push(format!("the system services do not answer: {error}"));
                 None

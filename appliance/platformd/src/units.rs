@@ -54,15 +54,22 @@ impl Bus {
         self.0.get_or_try_init(Connection::system).await
     }
 
-    async fn manage<B>(&self, method: &str, body: &B) -> zbus::Result<zbus::Message>
+    async fn ask<B>(&self, method: &str, body: &B) -> zbus::Result<zbus::Message>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
     {
         let bus = self.connection().await?;
+        bus.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(MANAGER), method, body).await
+    }
+
+    /// Asks for something to be done, and waits for systemd where it is not there yet.
+    async fn manage<B>(&self, method: &str, body: &B) -> zbus::Result<zbus::Message>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+    {
         let mut attempts = ATTEMPTS;
         loop {
-            let called = bus.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(MANAGER), method, body);
-            match called.await {
+            match self.ask(method, body).await {
                 Err(error) if attempts > 0 && is_not_there_yet(&error) => {
                     attempts -= 1;
                     tokio::time::sleep(BETWEEN_ATTEMPTS).await;
@@ -136,9 +143,9 @@ impl Bus {
         String::try_from(value).ok().filter(|name| !name.is_empty())
     }
 
-    /// What a unit says of itself.
+    /// What a unit says of itself, at once.
     pub(crate) async fn state(&self, unit: &str) -> zbus::Result<UnitState> {
-        let reply = self.manage("LoadUnit", &(unit,)).await?;
+        let reply = self.ask("LoadUnit", &(unit,)).await?;
         let path: OwnedObjectPath = reply.body().deserialize()?;
         let of_unit = "org.freedesktop.systemd1.Unit";
         let text = |value: OwnedVariant| String::try_from(value).unwrap_or_default();
@@ -173,7 +180,8 @@ impl Bus {
     }
 }
 
-fn is_not_there_yet(error: &zbus::Error) -> bool {
+/// Whether this is the bus before systemd has joined it.
+pub(crate) fn is_not_there_yet(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _)
         if name.as_str() == "org.freedesktop.DBus.Error.ServiceUnknown")
 }
