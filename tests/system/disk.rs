@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lamplight_tests::http;
 use lamplight_tests::node::{Node, Setup, eventually};
 use lamplight_tests::pidf;
 
@@ -30,6 +31,17 @@ impl Tiny {
             let used = (held.blocks() - held.blocks_free()) * held.fragment_size();
             self.resize(&used.to_string()).then_some(())
         });
+    }
+
+    /// Leaves no room by a file that takes all there is.
+    fn stuff(&self) {
+        let held = nix::sys::statvfs::statvfs(&self.dir).expect("its size");
+        let free = held.blocks_free() * held.fragment_size();
+        let done = Command::new("fallocate")
+            .args(["-l", &free.to_string()])
+            .arg(self.dir.join("stuffing"))
+            .output();
+        assert!(done.is_ok_and(|o| o.status.success()), "the file system is stuffed");
     }
 
     fn free(&self) {
@@ -79,6 +91,39 @@ fn a_full_disk_stops_neither_publish_nor_subscribe_and_raises_an_alarm() {
     });
     alice.publish_again(&pidf::open(&alice.aor(), "room again"));
     watch.notify_with(&bob, "with room again", |m| m.text().contains("room again"));
+    drop(node);
+}
+
+#[test]
+fn a_full_disk_does_not_keep_it_from_starting() {
+    let outer = tempfile::tempdir().expect("a directory");
+    let Some(tiny) = Tiny::mount(&outer.path().join("tiny")) else {
+        eprintln!("NOT TESTED: this user may not mount a tmpfs, so no full disk can be made");
+        return;
+    };
+    let mut node = Setup::default().storing_in(&tiny.dir.join("data")).start();
+    let [alice, bob] = node.clients(["alice", "bob"]);
+    let reserve = node.data_dir().join("reserve");
+    eventually("the reserve", || reserve.metadata().is_ok_and(|d| d.len() > 0).then_some(()));
+    drop((alice, bob));
+    tiny.stuff();
+    for _ in 0..3 {
+        node.crash_and_restart();
+        let [alice, bob] = ["alice", "bob"].map(|name| node.client(name));
+        let watch = bob.subscribe(&alice.aor());
+        watch.notify(&bob);
+        alice.publish(&pidf::open(&alice.aor(), "on a full disk"));
+        watch.notify_with(&bob, "the state", |m| m.text().contains("on a full disk"));
+        eventually("the alarm", || {
+            let alarms = node.appliance(&["show", "alarms"]).expect_done();
+            alarms.contains("disk-low").then_some(())
+        });
+    }
+    std::fs::remove_file(tiny.dir.join("stuffing")).expect("room again");
+    eventually("the end of the alarm", || {
+        let metrics = http::get(node.ready.address("http"), "/metrics").body;
+        (!metrics.contains("disk-low")).then_some(())
+    });
     drop(node);
 }
 

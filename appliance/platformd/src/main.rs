@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod file;
 mod files;
+mod health;
 mod journal;
 mod machine;
 mod mounts;
@@ -36,7 +37,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::platform::Platform;
 use crate::settings::Settings;
-use crate::slot::Slot;
 
 /// How often is looked whether name servers were learned.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -48,31 +48,18 @@ struct Arguments {
     /// Where everything lies on this machine.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Mark the running slot good, and end.
-    #[arg(long)]
-    mark_good: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().init();
-    let ran = Config::read(&arguments.config)
-        .and_then(|config| if arguments.mark_good { mark_good(&config) } else { run(config) });
-    match ran {
+    match Config::read(&arguments.config).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn mark_good(config: &Config) -> anyhow::Result<()> {
-    let command_line = std::fs::read_to_string("/proc/cmdline").context("cannot read /proc")?;
-    let slot = Slot::from_command_line(&command_line).context("no slot runs")?;
-    slot::mark_good(slot, &config.efi_device, &config.efi_dir)?;
-    tracing::info!(%slot, "the slot is good");
-    Ok(())
 }
 
 fn run(config: Config) -> anyhow::Result<()> {
@@ -105,6 +92,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::spawn(control::serve(listener, Arc::clone(&platform)));
     tokio::spawn(syslog::run(syslog, platform.forwarding(), platform.config().state_dir.clone()));
     tokio::spawn(follow_name_servers(Arc::clone(&platform)));
+    if let Some(slot) = platform.slot() {
+        tokio::spawn(health::follow(Arc::clone(&platform), slot));
+    }
     if !is_set_up {
         tokio::spawn(follow_answer_file(Arc::clone(&platform)));
     }

@@ -106,6 +106,36 @@ impl Platform {
         self.forwarding.clone()
     }
 
+    /// The slot that runs, where there are slots.
+    pub(crate) const fn slot(&self) -> Option<Slot> {
+        self.slot
+    }
+
+    /// Why the appliance does not do what it is for: it is healthy when it serves, or waits for the
+    /// first start's questions.
+    pub(crate) async fn ailment(&self) -> Option<String> {
+        self.state.lock().await.settings.as_ref()?;
+        match self.bus.state(units::PRESENCE).await {
+            Ok(unit) if unit.active == "active" => None,
+            Ok(unit) => Some(format!("the presence server is {}: {}", unit.active, unit.result)),
+            Err(error) => Some(format!("the system services do not answer: {error}")),
+        }
+    }
+
+    /// Whether SIP is to be answered: not before the first start's questions are, and not on a
+    /// machine that is too small.
+    pub(crate) async fn serves_sip(&self) -> bool {
+        let is_set_up = self.state.lock().await.settings.is_some();
+        is_set_up && self.hardware().is_ok_and(|hardware| hardware.class.is_some())
+    }
+
+    /// Restarts the machine.
+    pub(crate) async fn restart_now(&self) {
+        if let Err(error) = self.bus.reboot().await {
+            tracing::error!(%error, "the machine cannot be restarted");
+        }
+    }
+
     /// Where everything lies.
     pub(crate) fn config(&self) -> &Config {
         &self.config

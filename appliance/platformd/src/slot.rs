@@ -19,6 +19,9 @@ const BLOCK_BYTES: usize = 1_024;
 /// What it begins with.
 const HEADING: &str = "# GRUB Environment Block\n";
 
+/// A slot that was started so often without being marked good is passed over.
+const MOST_TRIES: &str = "3";
+
 /// One of the two places that software is kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
@@ -37,6 +40,14 @@ impl Slot {
             "A" => Some(Self::A),
             "B" => Some(Self::B),
             _ => None,
+        }
+    }
+
+    /// The other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
         }
     }
 
@@ -138,6 +149,16 @@ impl Environment {
         Ok(block)
     }
 
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the boot loader would start a slot: it is good, and was not tried too often.
+    pub(crate) fn is_startable(&self, slot: Slot) -> bool {
+        let is = |what: &str, value: &str| self.get(&format!("{slot}_{what}")) == Some(value);
+        is("OK", "1") && !is("TRY", MOST_TRIES)
+    }
+
     /// Marks a slot good: it may be started, and no start counts against it. Whether anything
     /// changed.
     pub(crate) fn mark_good(&mut self, slot: Slot) -> bool {
@@ -188,20 +209,38 @@ pub(crate) fn mark_good(
 }
 
 fn mark_good_in(slot: Slot, path: &Path) -> Result<(), CountersFailure> {
-    let failed = |source| CountersFailure::File { path: path.to_owned(), source };
-    let mut file = open(path).map_err(failed)?;
-    let mut block = Vec::with_capacity(BLOCK_BYTES);
-    file.read_to_end(&mut block).map_err(failed)?;
-    let mut environment = Environment::parse(&block)
-        .ok_or_else(|| CountersFailure::Malformed { path: path.to_owned() })?;
+    let (file, mut environment) = open(path)?;
     if environment.mark_good(slot) {
-        file.write_all_at(&environment.encode()?, 0).map_err(failed)?;
+        file.write_all_at(&environment.encode()?, 0)
+            .map_err(|source| CountersFailure::File { path: path.to_owned(), source })?;
     }
     Ok(())
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_DSYNC).open(path)
+/// Whether the boot loader would start the slot that does not run.
+///
+/// # Errors
+/// [`CountersFailure`].
+pub(crate) fn is_other_startable(
+    slot: Slot,
+    device: &Path,
+    directory: &Path,
+) -> Result<bool, CountersFailure> {
+    let mounted = Mounted::new(device, directory)?;
+    let (_, environment) = open(&mounted.0.join("grubenv"))?;
+    Ok(environment.is_startable(slot.other()))
+}
+
+fn open(path: &Path) -> Result<(File, Environment), CountersFailure> {
+    let failed = |source| CountersFailure::File { path: path.to_owned(), source };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(nix::libc::O_DSYNC);
+    let mut file = options.open(path).map_err(failed)?;
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    file.read_to_end(&mut block).map_err(failed)?;
+    let environment = Environment::parse(&block)
+        .ok_or_else(|| CountersFailure::Malformed { path: path.to_owned() })?;
+    Ok((file, environment))
 }
 
 #[cfg(test)]
@@ -230,6 +269,15 @@ mod tests {
         mark_good_in(Slot::B, &path).unwrap();
         let expected = block("ORDER=B A\nA_OK=1\nA_TRY=3\nB_OK=1\nB_TRY=0\n");
         assert_eq!(std::fs::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_slot_is_startable_when_it_is_good_and_was_not_tried_too_often() {
+        let environment = |text| Environment::parse(&block(text)).unwrap();
+        assert!(environment("A_OK=1\nA_TRY=2\n").is_startable(Slot::A));
+        assert!(!environment("A_OK=1\nA_TRY=3\n").is_startable(Slot::A));
+        assert!(!environment("A_OK=0\nA_TRY=0\n").is_startable(Slot::A));
+        assert!(!environment("A_OK=1\nA_TRY=0\n").is_startable(Slot::B));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) enum AlarmKind {
     HardwareTooSmall,
     /// The machine names a larger class than its resources carry.
     HardwareReduced,
+    /// There is little room on the disk.
+    DiskLow,
     /// As many connections are open as may be.
     ConnectionsExhausted,
     /// The settings file was changed to something that cannot be used.
@@ -98,6 +100,12 @@ impl AlarmKind {
                 Minor,
                 "hardware",
                 "compare \"show hardware\" with the minimum of the class",
+            ),
+            Self::DiskLow => (
+                "disk-low",
+                Major,
+                "disk",
+                "delete captures, or give the machine a larger disk; presence goes on meanwhile",
             ),
             Self::ConnectionsExhausted => (
                 "connections-exhausted",

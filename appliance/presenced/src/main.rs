@@ -19,6 +19,7 @@ mod metrics;
 mod node;
 mod node_key;
 mod reload;
+mod reserve;
 mod resolver;
 mod server_task;
 mod settings;

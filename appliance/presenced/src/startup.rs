@@ -13,7 +13,7 @@ use presence::config::{Config, Limits};
 use presence::server::Server;
 use sd_notify::NotifyState;
 use sip::flow::Transport;
-use store::{How, SnapshotProgress, Store};
+use store::{How, Opened, SnapshotProgress, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,6 +32,7 @@ use crate::listener::{self, tcp};
 use crate::log::Log;
 use crate::node::{Facts, Node};
 use crate::reload::Reload;
+use crate::reserve::Reserve;
 use crate::server_task::{INPUT_QUEUE, Input, Parts};
 use crate::settings::Settings;
 use crate::store_task::{Batch, Disk, StoreQueue, in_words};
@@ -82,7 +83,8 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
     let names: Vec<IpAddr> = settings.sip.listen.iter().map(|l| reach(l.address).ip()).collect();
     let tls = Tls::load(&settings.tls, &data_dir, &settings.domain, &names)?;
 
-    let (mut store, opened) = Store::open(&data_dir.join("store"), store::Options::default())?;
+    let reserve = Reserve::of(&data_dir);
+    let (mut store, opened) = open_store(&data_dir, &reserve)?;
     if let How::RestoredFromSnapshot(restored) = &opened.how {
         let what =
             format!("the store was damaged ({}) and came back from a snapshot", restored.damage);
@@ -146,6 +148,7 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
     runtime.spawn(resolver::run(locations, inputs.clone()));
     runtime.spawn(watch::watchdog(node.clone()));
     runtime.spawn(watch::numbers(node.clone()));
+    runtime.spawn(watch::disk(reserve, alarms.clone()));
 
     let reload = Reload { file: file.to_owned(), node: node.clone(), tls, addresses: names };
     // Whoever is told that we are ready may send the first signal at once.
@@ -217,6 +220,22 @@ fn listeners(sockets: &Sockets) -> anyhow::Result<Vec<(&'static str, SocketAddr)
 
 fn reach(address: SocketAddr) -> SocketAddr {
     listener::reachable(address)
+}
+
+/// Opens the store, on a full disk too: the reserve is for that.
+fn open_store(data_dir: &Path, reserve: &Reserve) -> anyhow::Result<(Store, Opened)> {
+    let path = data_dir.join("store");
+    loop {
+        match Store::open(&path, store::Options::default()) {
+            Err(failure) if failure.is_disk_full() => {
+                if !reserve.release().context("the reserve on the disk")? {
+                    return Err(failure.into());
+                }
+                tracing::warn!(error = %in_words(&failure), "the disk is full: using the reserve");
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn limits(machine: &Machine) -> Limits {

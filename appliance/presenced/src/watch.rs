@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::alarm::AlarmKind;
+use crate::alarm::{AlarmKind, Alarms};
 use crate::node::Node;
+use crate::reserve::{LOW_BYTES, Reserve};
 
 /// How often numbers are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -45,6 +46,31 @@ pub(crate) async fn numbers(node: Node) {
         );
         if totals.enabled_users < totals.max_users {
             node.alarms.clear(AlarmKind::CapacityReached);
+        }
+    }
+}
+
+/// Raises and ends the alarm of a disk that has little room, and keeps the reserve for starts
+/// whole.
+pub(crate) async fn disk(reserve: Reserve, alarms: Alarms) {
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        let (reserve, alarms) = (reserve.clone(), alarms.clone());
+        // A disk may keep whoever asks waiting.
+        let looked = tokio::task::spawn_blocking(move || {
+            let free = match reserve.free_bytes() {
+                Ok(free) => free,
+                Err(error) => return tracing::warn!(%error, "the disk's room cannot be read"),
+            };
+            let what = || format!("{} MiB are free on the data partition", free >> 20);
+            alarms.set(AlarmKind::DiskLow, (free < LOW_BYTES).then(what));
+            if let Err(error) = reserve.fill() {
+                tracing::debug!(%error, "the reserve on the disk cannot be made whole");
+            }
+        });
+        if looked.await.is_err() {
+            return;
         }
     }
 }

@@ -81,6 +81,13 @@ pub enum OpenFailure {
     },
 }
 
+impl OpenFailure {
+    /// Whether there was no room on the disk, so that more of it would mend this.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 impl Store {
     /// Opens the store in a directory. An empty or missing directory becomes a new store; a
     /// damaged store is set aside and built anew from its newest good snapshot, as `Opened` tells.
