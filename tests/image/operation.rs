@@ -103,7 +103,9 @@ struct Admin<'a> {
 impl Admin<'_> {
     #[track_caller]
     fn does(&self, line: &str) -> String {
-        self.machine.ssh(self.key, line).expect_done()
+        let told = self.machine.ssh(self.key, line);
+        assert_eq!(told.code, Some(0), "{line}: {told:?}");
+        told.out
     }
 
     #[track_caller]
@@ -232,6 +234,11 @@ impl Admin<'_> {
         let line = format!("set syslog {HOST} port {}", collector.port);
         let refused = self.machine.ssh_input(self.key, &line, b"no certificate\n");
         assert_eq!(refused.code, Some(1), "{refused:?}");
+        // Somebody else's certificate: nothing is sent.
+        let stranger = Collector::start();
+        self.machine.ssh_input(self.key, &line, &stranger.certificate()).expect_done();
+        eventually("the fault", || self.does("show syslog").contains("Fault").then_some(()));
+        assert_eq!(collector.text(), "");
         self.machine.ssh_input(self.key, &line, &collector.certificate()).expect_done();
         eventually("a log line at the collector", || {
             // RFC 5425: length, a space, and an RFC 5424 line of this machine.

@@ -21,6 +21,7 @@ mod slot;
 mod ssh_keys;
 mod syslog;
 mod tools;
+mod trust;
 mod units;
 mod written;
 

@@ -10,7 +10,6 @@ use admin_api::platform::settings::SyslogSettings;
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -19,8 +18,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::file;
 use crate::journal::{Entry, JOURNALCTL, Output};
+use crate::{file, trust};
 
 /// How long connecting, and writing one message, may take.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -168,16 +167,8 @@ async fn forward(
 }
 
 async fn connect(settings: &SyslogSettings) -> Result<TlsStream<TcpStream>, Stopped> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&settings.trust_pem).ok_or(Stopped::Trust)? {
-        roots.add(certificate).map_err(|_| Stopped::Trust)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Stopped::Trust)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let given = certificates(&settings.trust_pem).ok_or(Stopped::Trust)?;
+    let config = trust::client(given).ok_or(Stopped::Trust)?;
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| Stopped::Trust)?;
     let connecting = async {
         let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;

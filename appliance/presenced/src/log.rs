@@ -229,7 +229,9 @@ impl Levels {
     }
 
     fn targets(&self) -> Targets {
-        let mut targets = Targets::new().with_default(LevelFilter::WARN);
+        // Who changed what is logged whatever the levels are.
+        let mut targets =
+            Targets::new().with_default(LevelFilter::WARN).with_target("audit", LevelFilter::INFO);
         for (area, modules) in AREAS {
             let level = to_filter(self.of(area));
             for module in *modules {

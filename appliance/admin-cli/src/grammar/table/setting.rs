@@ -235,7 +235,7 @@ pub(super) const COMMANDS: &[Command] = &[
         extras: &[Extra { word: "port", value: Some(PORT), help: "the port, 6514 unless given" }],
         level: Level::Administrator,
         summary: "send all logs to a server over TLS",
-        details: "As RFC 5424 and 5425 describe. The PEM certificates of the authorities that the server's certificate may come from are pasted at the terminal, or read from standard input. Nothing is lost while the server is away.",
+        details: "As RFC 5424 and 5425 describe. The PEM certificate of the server, or of the authorities that it may come from, is pasted at the terminal, or read from standard input. Nothing is lost while the server is away.",
         example: "set syslog logs.example.org port 6514",
         run: platform::set_syslog,
     },
