@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lamplight_tests::machine::ssh::Key;
-use lamplight_tests::machine::{Hardware, Machine, Ports, START_WITHIN, run};
+use lamplight_tests::machine::{Hardware, Machine, Ports, run};
 use lamplight_tests::node::{eventually, member};
 use lamplight_tests::pidf;
 use lamplight_tests::program::installed;
 use lamplight_tests::wire::{Client, Via};
 
-use crate::start::{answers, until_serving};
+use crate::start::{answers, restart, until_serving};
 
 /// Blocks of 4 KiB that are left, less than what ext4 keeps for root.
 const LEFT: u64 = 64;
@@ -47,9 +47,7 @@ fn a_data_partition_without_room_stops_neither_presence_nor_settings() {
     machine.ssh(&key, "set time zone Asia/Tokyo").expect_done();
     machine.ssh(&key, "set network hostname lamp9").expect_done();
 
-    machine.ssh(&key, "utils system restart force").expect_done();
-    machine.serial.expect("Lamplight: slot A, attempt", START_WITHIN);
-    until_serving(&machine);
+    restart(&machine, &key);
     let time = machine.ssh(&key, "show time --json").json();
     assert_eq!(member(&time, "zone").unwrap(), "Asia/Tokyo", "{time}");
     machine.ssh(&key, "show user anna").expect_done();

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use lamplight_tests::machine::ssh::Key;
-use lamplight_tests::machine::{Hardware, Machine, Ports, START_WITHIN, run};
+use lamplight_tests::machine::{Hardware, Machine, Ports, run};
 use lamplight_tests::node::{eventually, member};
 use lamplight_tests::pidf;
 use lamplight_tests::program::free_port;
 use lamplight_tests::wire::{Client, Via};
 use serde_json::Value;
 
-use crate::start::{PASSWORD, answers, until_serving};
+use crate::start::{PASSWORD, answers, restart, until_serving};
 
 /// The host, as QEMU shows it to the machine.
 const HOST: &str = "10.0.2.2";
@@ -43,10 +43,7 @@ fn what_is_set_acts_at_once_and_survives_a_restart() {
     admin.does("utils service restart presence force");
 
     let before = admin.everything();
-    machine.ssh(&key, "utils system restart force").expect_done();
-    // The machine is the same; only what answers on its ports goes and comes.
-    machine.serial.expect("Lamplight: slot A, attempt", START_WITHIN);
-    until_serving(&machine);
+    restart(&machine, &key);
     let admin = Admin { machine: &machine, key: &key };
     assert_eq!(admin.everything(), before);
     let told = machine.ssh_by_password("a new battery", "show version");
@@ -142,13 +139,15 @@ impl Admin<'_> {
         assert!(self.does("show time").contains("JST"));
         self.does("set time servers 10.0.2.2");
         self.does("set network dns 10.0.2.3");
-        self.does("set network mtu 1400");
+        let told = self.does("set network mtu 1400");
+        assert!(told.contains("undone") && told.contains("set network confirm"), "{told}");
         let network = self.sees("show network");
         let interfaces = member(&network, "interfaces").unwrap();
         assert_eq!(member(&interfaces[0], "mtu_bytes").unwrap(), 1_400, "{network}");
         let servers = member(&network, "name_servers_in_use").unwrap().to_string();
         assert_eq!(servers, "[\"10.0.2.3\"]", "{network}");
-        // Nothing of these cuts the way in, so nothing waits to be confirmed; a new address does.
+        self.does("set network confirm");
+        assert!(!self.does("show network").contains("undone"));
         for (line, what) in [
             ("set time zone Europe/Atlantis", "Atlantis"),
             ("set network mtu 12", "12"),

@@ -15,6 +15,9 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// How long one look may take whether it serves: QEMU accepts for a machine that is not there yet.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// What the boot loader prints.
+const STARTING: &str = "Lamplight: slot A, attempt";
+
 /// Answers that let an administrator in by password and by key.
 pub(crate) fn answers(key: &Key) -> String {
     format!(
@@ -36,6 +39,16 @@ pub(crate) fn until_serving(machine: &Machine) {
         assert!(Instant::now() < deadline, "it does not serve:\n{}", machine.serial.tail(3_000));
         std::thread::park_timeout(Duration::from_millis(500));
     }
+}
+
+/// Restarts the machine by the CLI, and waits until it serves again.
+#[track_caller]
+pub(crate) fn restart(machine: &Machine, key: &Key) {
+    // Whatever was printed so far is of the earlier start.
+    while machine.serial.has_printed(STARTING) {}
+    machine.ssh(key, "utils system restart force").expect_done();
+    machine.serial.expect(STARTING, START_WITHIN);
+    until_serving(machine);
 }
 
 /// Whether an SSH server says who it is.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use admin_api::answer::system::{Service, ServiceState};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 /// The programs that an administrator knows, the unit of each, and whether it may be restarted.
@@ -27,6 +28,10 @@ pub(crate) const TIME: &str = "systemd-timesyncd.service";
 /// While the machine starts, systemd comes to the bus a moment after the bus itself.
 const ATTEMPTS: u32 = 20;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(250);
+
+/// How long a job is waited for, and how often is looked.
+const JOB_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
@@ -91,7 +96,20 @@ impl Bus {
 
     /// Lets a unit read its settings again; starts it when it does not run.
     pub(crate) async fn reload(&self, unit: &str) -> zbus::Result<()> {
-        self.manage("ReloadOrRestartUnit", &(unit, "replace")).await.map(drop)
+        let reply = self.manage("ReloadOrRestartUnit", &(unit, "replace")).await?;
+        let job: OwnedObjectPath = reply.body().deserialize()?;
+        self.wait_for(&job).await;
+        Ok(())
+    }
+
+    /// Waits until a job is done, or for long enough: it goes on by itself.
+    async fn wait_for(&self, job: &OwnedObjectPath) {
+        let until = Instant::now() + JOB_WITHIN;
+        while Instant::now() < until
+            && self.property(SYSTEMD, job, "org.freedesktop.systemd1.Job", "State").await.is_ok()
+        {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Restarts the machine.

@@ -97,6 +97,11 @@ impl Serial {
         }
     }
 
+    /// Whether a text stands behind what was waited for before, which is then passed.
+    pub fn has_printed(&self, text: &str) -> bool {
+        self.wait(text, Duration::ZERO, false).is_ok()
+    }
+
     fn wait(&self, text: &str, within: Duration, is_fatal: bool) -> Result<String, String> {
         let deadline = Instant::now() + within;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
