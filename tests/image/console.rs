@@ -11,12 +11,14 @@ use crate::start::{PASSWORD, until_serving};
 /// How long the console may take for an answer.
 const ANSWER: Duration = Duration::from_secs(120);
 
+/// How long nothing is printed once all that was typed has had its effect.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// What must not open anything at the prompt or before it.
 const KEYS: &[&str] = &[
     "\u{3}",
     "\u{1a}",
     "\u{1c}",
-    "\u{4}",
     "\u{1b}[A",
     "\u{1b}OP",
     "\u{1b}!",
@@ -35,6 +37,10 @@ fn an_administrator_at_the_console_sets_it_up_and_stays_its_master() {
         console.type_in(keys);
     }
     console.enter("");
+    console.settle(QUIET);
+    // Ctrl-D on an empty line signs out, and no more than that.
+    console.type_in("\u{4}");
+    sign_in(&machine);
     until_serving(&machine);
     console.enter("user add anna");
     console.expect("New password", ANSWER);
@@ -57,8 +63,9 @@ fn first_start(machine: &Machine) {
     for keys in KEYS {
         console.type_in(keys);
     }
-    // Ctrl-C began again; what else was typed is no name.
     console.enter("");
+    console.settle(QUIET);
+    // Ctrl-C begins again with the first question, whatever was typed.
     console.type_in("\u{3}");
     console.expect("Host name [", ANSWER);
     console.expect("]: ", ANSWER);

@@ -97,6 +97,23 @@ impl Serial {
         }
     }
 
+    /// Waits until nothing has been printed for a while, and passes what was.
+    pub fn settle(&self, quiet: Duration) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lock, changed) = &*self.printed;
+        let mut printed = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let length = printed.text.len();
+            let waited =
+                changed.wait_timeout(printed, quiet).unwrap_or_else(PoisonError::into_inner);
+            printed = waited.0;
+            if printed.is_over || (waited.1.timed_out() && printed.text.len() == length) {
+                *seen = printed.text.len();
+                return;
+            }
+        }
+    }
+
     /// Whether a text stands behind what was waited for before, which is then passed.
     pub fn has_printed(&self, text: &str) -> bool {
         self.wait(text, Duration::ZERO, false).is_ok()
