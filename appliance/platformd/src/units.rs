@@ -200,8 +200,8 @@ impl Bus {
 
 /// Whether this is the bus before systemd has joined it.
 pub(crate) fn is_not_there_yet(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(name, _, _)
-        if name.as_str() == "org.freedesktop.DBus.Error.ServiceUnknown")
+    matches!(error, zbus::Error::FDO(error)
+        if matches!(**error, zbus::fdo::Error::ServiceUnknown(_)))
 }
 
 fn service_state(active: &str) -> ServiceState {
