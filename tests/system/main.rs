@@ -6,6 +6,7 @@ mod disk;
 mod http;
 mod load;
 mod measuring;
+mod older;
 mod reload;
 mod restart;
 mod secrets;
