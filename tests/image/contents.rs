@@ -60,9 +60,7 @@ const FORBIDDEN: &[&str] = &[
     "unshare",
     "gdb",
     "strace",
-    "ssh",
     "scp",
-    "sftp",
     "sftp-server",
     "curl",
     "wget",
@@ -215,6 +213,12 @@ fn nothing_in_it_opens_the_box_and_every_program_is_on_the_list() {
     let allowed = listed(include_str!("../../image/lists/initrd"));
     let strangers: Vec<_> = programs(&initrd).difference(&allowed).cloned().collect();
     assert!(strangers.is_empty(), "on no list of the first root: {strangers:?}");
+
+    // What fetches bundles and leaves backups is not for whoever signs in.
+    for client in ["usr/bin/sftp", "usr/bin/ssh"] {
+        let facts = fs::metadata(root.join(client)).unwrap();
+        assert_eq!(facts.permissions().mode() & 0o777, 0o700, "{client}");
+    }
 
     // One account has a program, and no password is in the image.
     let accounts = fs::read_to_string(root.join("etc/passwd")).unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lamplight_tests::machine::bundle;
 use lamplight_tests::machine::ssh::Key;
 use lamplight_tests::machine::{Hardware, Machine, Ports, run};
 use lamplight_tests::node::{eventually, member};
@@ -46,6 +47,11 @@ fn a_data_partition_without_room_stops_neither_presence_nor_settings() {
     });
     machine.ssh(&key, "set time zone Asia/Tokyo").expect_done();
     machine.ssh(&key, "set network hostname lamp9").expect_done();
+
+    // Neither an upgrade nor a copy of the data begins where it would not fit.
+    machine.put_on_disk("lamp.raucb", &bundle::whole());
+    let told = machine.ssh(&key, "utils system upgrade install disk");
+    assert!(told.code == Some(1) && told.err.contains("too little space"), "{told:?}");
 
     restart(&machine, &key);
     let time = machine.ssh(&key, "show time --json").json();

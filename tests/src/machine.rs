@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::program::{free_port, installed};
 
+pub mod bundle;
 pub mod qmp;
 pub mod serial;
 pub mod ssh;
@@ -24,6 +25,8 @@ use self::serial::Serial;
 
 /// How long a machine may take to start: emulated, beside other tests, on a busy host.
 pub const START_WITHIN: Duration = Duration::from_secs(300);
+/// How large the disk with the answers is: bundles fit onto it.
+const DISK_BYTES: u64 = 300 << 20;
 /// How often a start is tried when another program took one of its ports.
 const ATTEMPTS: usize = 5;
 
@@ -57,6 +60,8 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// What hangs between the machine and its disk.
     pub disk: Disk,
+    /// The serial number of its disk.
+    pub disk_serial: Option<&'static str>,
     /// SMBIOS strings: `type=1,manufacturer=HP,product=…`.
     pub smbios: Vec<String>,
     /// UEFI in place of a BIOS.
@@ -85,6 +90,7 @@ impl Default for Hardware {
             processors: (1, 1),
             memory_mib: 2_300,
             disk: Disk::Virtio,
+            disk_serial: None,
             smbios: Vec::new(),
             has_uefi: false,
             accelerator: "tcg".to_owned(),
@@ -271,6 +277,18 @@ impl Machine {
         Remains { process, dir: self.dir.path().to_owned() }
     }
 
+    /// Puts a file onto the disk with the answers, in the place of any that ends in the same way.
+    #[track_caller]
+    pub fn put_on_disk(&self, name: &str, content: &[u8]) {
+        let (disk, file) = (self.dir.path().join("answers.img"), self.dir.path().join(name));
+        std::fs::write(&file, content).expect("a file");
+        let (_, ending) = name.rsplit_once('.').expect("an ending");
+        // There may be none.
+        let _ = Command::new("mdel").arg("-i").arg(&disk).arg(format!("::/*.{ending}")).output();
+        run(Command::new("mcopy").arg("-i").arg(&disk).arg(&file).arg("::/"));
+        std::fs::remove_file(file).expect("a file");
+    }
+
     /// Where its disk is; it must be off.
     pub fn disk(&self) -> PathBuf {
         self.dir.path().join("disk.qcow2")
@@ -292,7 +310,7 @@ fn write_answers(dir: &Path, answers: &str) {
     let file = dir.join("lamplight.toml");
     std::fs::write(&file, answers).expect("a file");
     let image = std::fs::File::create(&disk).expect("a file");
-    image.set_len(4 << 20).expect("a file");
+    image.set_len(DISK_BYTES).expect("a file");
     let sbin = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     run(Command::new("mkfs.vfat").env("PATH", &sbin).args(["-n", "LAMPLIGHT"]).arg(&disk));
     run(Command::new("mcopy").arg("-i").arg(&disk).arg(&file).arg("::/"));
@@ -349,11 +367,15 @@ fn command(hardware: &Hardware, dir: &Path, ports: &Ports) -> Command {
         .args(["-device", "e1000e,netdev=n0,romfile=", "-device", "virtio-rng-pci"])
         .args(["-device", "i6300esb", "-action", "watchdog=reset"])
         .args(["-device", "pcie-root-port,id=hot,chassis=1"]);
+    let serial = hardware.disk_serial.map(|serial| format!(",serial={serial}"));
+    let serial = serial.unwrap_or_default();
     match hardware.disk {
-        Disk::Virtio => command.args(["-device", "virtio-blk-pci,drive=d0"]),
-        Disk::MegaRaid => {
-            command.args(["-device", "megasas,id=raid", "-device", "scsi-hd,drive=d0,bus=raid.0"])
+        Disk::Virtio => {
+            command.args(["-device", &format!("virtio-blk-pci,drive=d0,bootindex=0{serial}")])
         }
+        Disk::MegaRaid => command
+            .args(["-device", "megasas,id=raid", "-device"])
+            .arg(format!("scsi-hd,drive=d0,bus=raid.0,bootindex=0{serial}")),
     };
     for text in &hardware.smbios {
         command.args(["-smbios", text]);

@@ -59,6 +59,8 @@ pub enum Answer {
     /// To `AddUser`, `DeleteUser`, `EnableUser`, `DisableUser` and `SetUserPassword`; sent when
     /// the change is on disk.
     UserChanged(UserChanged),
+    /// To `TakeSnapshot`: the newest `snapshot-…` of the store is the one.
+    SnapshotTaken,
     /// To `ImportUsers`; sent when all that was accepted is on disk.
     Imported(ImportReport),
 }

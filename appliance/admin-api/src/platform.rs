@@ -2,6 +2,8 @@
 //! what is answered. Lines, versions and refusals are those of [`wire`](crate::wire).
 
 pub mod answer;
+pub mod backup;
 pub mod request;
 pub mod settings;
 pub mod tool;
+pub mod upgrade;

@@ -67,6 +67,8 @@ pub enum Request {
     },
     /// Alarms that stand, and those that ended a short while ago → `Answer::Alarms`.
     ShowAlarms,
+    /// Has a snapshot of the store made → `Answer::SnapshotTaken`, once it is on disk.
+    TakeSnapshot,
     /// Everything support asks for first, without secrets → `Answer::TechSupport`.
     ShowTechSupport,
     /// All settings with their values and where these come from → `Answer::Settings`.
@@ -191,6 +193,7 @@ impl Request {
         match self {
             // Every password is hashed on purpose slowly.
             Self::ImportUsers { .. } => Duration::from_secs(3_600),
+            Self::TakeSnapshot => Duration::from_secs(600),
             Self::ReadLog(query) => {
                 USUAL + Duration::from_millis(query.wait_ms.min(MAX_LOG_WAIT_MS))
             }

@@ -1,5 +1,6 @@
 //! What the commands do, one file a verb. The table in `grammar/table.rs` names each function.
 
+pub(crate) mod backup;
 pub(crate) mod file;
 pub(crate) mod help;
 pub(crate) mod network;
@@ -8,5 +9,6 @@ pub(crate) mod set;
 pub(crate) mod show;
 pub(crate) mod tool;
 pub(crate) mod unset;
+pub(crate) mod upgrade;
 pub(crate) mod user;
 pub(crate) mod utils;

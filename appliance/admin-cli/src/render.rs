@@ -31,6 +31,7 @@ pub(crate) fn answer(answer: &Answer, zone: &Zone) -> Vec<String> {
         Answer::Logs(logs) => log::inventory(logs, zone),
         Answer::LogLines(lines) => lines.lines.iter().map(|line| log::line(line, zone)).collect(),
         Answer::LogLevels(levels) => log::levels(levels),
+        Answer::SnapshotTaken => vec!["A snapshot was made.".to_owned()],
         Answer::UserChanged(changed) => people::changed(changed),
         Answer::Imported(report) => people::imported(report),
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use admin_api::platform::settings::{Ipv4Settings, Ipv6Settings, SetUp};
 use admin_api::secret::Secret;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::Deserialize;
 
-/// What the disk is called, and the file on it.
-const LABEL: &str = "LAMPLIGHT";
+use crate::disk::{self, Attached, LABEL};
+
+/// The file on the disk.
 const FILE: &str = "lamplight.toml";
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -73,7 +73,7 @@ fn default_zone() -> String {
 /// # Errors
 /// Why the file cannot be followed, in words for the administrator.
 pub(crate) async fn find(mount_on: &Path) -> Result<Option<Answers>, String> {
-    let link = Path::new("/dev/disk/by-label").join(LABEL);
+    let link = disk::link();
     let deadline = tokio::time::Instant::now() + LOOK_FOR;
     while !link.exists() {
         if tokio::time::Instant::now() >= deadline {
@@ -81,26 +81,13 @@ pub(crate) async fn find(mount_on: &Path) -> Result<Option<Answers>, String> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let text = read_disk(&link, mount_on)?;
+    let text = read_disk(mount_on)?;
     parse(&text).map(Some)
 }
 
-fn read_disk(device: &Path, mount_on: &Path) -> Result<String, String> {
-    std::fs::create_dir_all(mount_on)
-        .map_err(|error| format!("{} cannot be made: {error}", mount_on.display()))?;
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let is_mounted = ["vfat", "iso9660", "ext4"]
-        .iter()
-        .any(|kind| mount(Some(device), mount_on, Some(*kind), flags, None::<&str>).is_ok());
-    if !is_mounted {
-        return Err(format!("the disk {LABEL} has no FAT, ISO 9660 or ext4 file system"));
-    }
-    let path = mount_on.join(FILE);
-    let text = read_file(&path);
-    if let Err(error) = umount2(mount_on, MntFlags::MNT_DETACH) {
-        tracing::warn!(%error, "the disk {LABEL} could not be unmounted");
-    }
-    text
+fn read_disk(mount_on: &Path) -> Result<String, String> {
+    let disk = Attached::mount(mount_on)?;
+    read_file(&disk.directory().join(FILE))
 }
 
 fn read_file(path: &PathBuf) -> Result<String, String> {

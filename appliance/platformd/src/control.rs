@@ -8,6 +8,7 @@ use std::time::Duration;
 use admin_api::framing::LineFramer;
 use admin_api::platform::answer::Answer;
 use admin_api::platform::request::Request;
+use admin_api::platform::upgrade::UpgradeSource;
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::wire;
 use anyhow::Context as _;
@@ -139,7 +140,23 @@ fn change(request: &Request) -> Option<String> {
         Request::AddSshKey { .. } => "add an SSH key".to_owned(),
         Request::SetSyslog { syslog: None } => "send logs nowhere".to_owned(),
         Request::SetSyslog { syslog: Some(syslog) } => format!("send logs to {:?}", syslog.host),
-        Request::DeleteSshKey { .. }
+        Request::SetTrust { pem: None } => "believe no certificate".to_owned(),
+        Request::SetTrust { pem: Some(_) } => "believe certificates".to_owned(),
+        // Somebody may have written a password into it.
+        Request::InstallUpgrade(UpgradeSource::Url { url, .. }) => {
+            format!("install an upgrade from {:?}", url.rsplit('@').next().unwrap_or_default())
+        }
+        Request::SetBackupPassphrase { passphrase: None } => "forget the passphrase".to_owned(),
+        Request::SetBackupPassphrase { passphrase: Some(_) } => {
+            "set the passphrase of backups".to_owned()
+        }
+        Request::SetBackupSchedule { schedule: None } => "make no backups by itself".to_owned(),
+        Request::SetBackupSchedule { schedule: Some(_) } => "schedule backups".to_owned(),
+        Request::CreateBackup(_) => "make a backup".to_owned(),
+        Request::RestoreBackup { .. } => "restore a backup".to_owned(),
+        Request::FactoryReset
+        | Request::ForgetHost { .. }
+        | Request::DeleteSshKey { .. }
         | Request::SetIpv4(_)
         | Request::SetIpv6(_)
         | Request::SetNameServers { .. }
@@ -154,10 +171,20 @@ fn change(request: &Request) -> Option<String> {
         | Request::SetSip(_)
         | Request::RestartService { .. }
         | Request::DeleteFile { .. }
+        | Request::InstallUpgrade(_)
+        | Request::CancelUpgrade
+        | Request::SwitchVersion
         | Request::StartTool(_)
         | Request::Restart
         | Request::Shutdown => format!("{request:?}"),
-        Request::ShowPlatform
+        Request::WriteUpload { name, offset: 0, .. } => format!("write the upload {name:?}"),
+        Request::WriteUpload { .. }
+        | Request::ShowUpgrade
+        | Request::ShowTrust
+        | Request::ShowBackups
+        | Request::ListBackups(_)
+        | Request::ShowClientKey
+        | Request::ShowPlatform
         | Request::CheckPassword { .. }
         | Request::ShowRecovery
         | Request::ListSshKeys

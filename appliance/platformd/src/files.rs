@@ -1,6 +1,6 @@
 //! Files that an administrator may see: captures and uploads, by name only.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -13,6 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::Config;
 
+/// The largest file that can be left.
+const MAX_UPLOAD_BYTES: u64 = 512 << 20;
 /// Captures that are kept.
 const MOST_CAPTURES: usize = 20;
 /// Space that a new capture must find.
@@ -23,6 +25,7 @@ pub(crate) fn directory(config: &Config, area: FileArea) -> PathBuf {
     config.state_dir.join(match area {
         FileArea::Capture => "capture",
         FileArea::Upload => "upload",
+        FileArea::Backup => "backup",
     })
 }
 
@@ -104,6 +107,71 @@ pub(crate) fn read(
 pub(crate) fn delete(config: &Config, area: FileArea, name: &str) -> Result<(), Refusal> {
     let path = checked(&directory(config, area), name)?;
     std::fs::remove_file(path).map_err(|_| not_found(name))
+}
+
+/// The path of a file of an area.
+pub(crate) fn named(config: &Config, area: FileArea, name: &str) -> Result<PathBuf, Refusal> {
+    let path = checked(&directory(config, area), name)?;
+    match std::fs::symlink_metadata(&path) {
+        Ok(facts) if facts.is_file() => Ok(path),
+        _ => Err(not_found(name)),
+    }
+}
+
+/// Adds a part to a file of the upload area. There is one such file at a time, as there is one
+/// that is installed.
+pub(crate) fn write_upload(
+    config: &Config,
+    name: &str,
+    offset: u64,
+    base64: &str,
+) -> Result<(), Refusal> {
+    let directory = directory(config, FileArea::Upload);
+    let path = checked(&directory, name)?;
+    let part = STANDARD
+        .decode(base64)
+        .ok()
+        .filter(|part| part.len() <= usize::try_from(MAX_FILE_PART_BYTES).unwrap_or(usize::MAX));
+    let Some(part) = part else {
+        return Err(unacceptable(name, "a part of it is no Base64, or too large"));
+    };
+    let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+    if offset.saturating_add(length) > MAX_UPLOAD_BYTES {
+        return Err(unacceptable(name, "it is too large"));
+    }
+    let write = || {
+        std::fs::create_dir_all(&directory)?;
+        if offset == 0 {
+            for other in list(config, FileArea::Upload) {
+                std::fs::remove_file(directory.join(other.name))?;
+            }
+        }
+        let held = nix::sys::statvfs::statvfs(&directory)?;
+        let free = held.blocks_available().saturating_mul(held.fragment_size());
+        if free < LEAST_FREE_BYTES {
+            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        }
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(offset == 0)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(&path)?;
+        if file.metadata()?.len() != offset {
+            return Err(std::io::Error::other("its parts do not follow one another"));
+        }
+        file.write_all(&part)
+    };
+    write().map_err(|error| unacceptable(name, &error.to_string()))
+}
+
+fn unacceptable(name: &str, why: &str) -> Refusal {
+    Refusal::new(
+        RefusalCode::InvalidValue,
+        format!("{name} is not taken: {why}"),
+        "file put upload",
+        "begin again",
+    )
 }
 
 /// The path of a new capture, when there is room for one.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::platform::Platform;
+use crate::platform::{Ailment, Platform};
 use crate::slot::{self, Slot};
+use crate::upgrade;
 
 /// How long a start may take until it is healthy.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -24,30 +25,44 @@ pub(crate) async fn follow(platform: Arc<Platform>, slot: Slot) {
     let deadline = Instant::now() + WITHIN;
     let mut is_late = false;
     loop {
-        let ill = match platform.ailment().await {
-            None => answers_sip(platform.serves_sip().await).await,
-            ill => ill,
-        };
-        let Some(ill) = ill else { break };
-        if !is_late && Instant::now() > deadline {
+        let Some(ill) = look(&platform, slot).await else { break };
+        if !is_late && (ill.is_hopeless || Instant::now() > deadline) {
             is_late = true;
-            give_up(&platform, slot, &ill).await;
+            give_up(&platform, slot, &ill.what).await;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let config = platform.config();
-    match slot::mark_good(slot, &config.efi_device, &config.efi_dir) {
-        Ok(()) => tracing::info!(%slot, "the slot is good"),
+    let marked = slot::change_counters(&config.efi_device, &config.efi_dir, |counters| {
+        counters.mark_good(slot);
+    });
+    match marked {
+        Ok(()) => {
+            tracing::info!(%slot, "the slot is good");
+            upgrade::conclude(config, slot).await;
+        }
         Err(failure) => tracing::error!(%slot, %failure, "the slot cannot be marked good"),
     }
+}
+
+async fn look(platform: &Platform, slot: Slot) -> Option<Ailment> {
+    if let Some(ill) = platform.ailment().await {
+        return Some(ill);
+    }
+    let missing = match answers_sip(platform.serves_sip().await).await {
+        None => upgrade::missing(platform.config(), slot),
+        missing => missing,
+    };
+    missing.map(|what| Ailment { what, is_hopeless: false })
 }
 
 /// Restarts the machine, which counts against the slot, where the other slot can be started in
 /// its place; stays otherwise, so that whoever administers it can look.
 async fn give_up(platform: &Platform, slot: Slot, ill: &str) {
-    tracing::error!(%slot, ill, seconds = WITHIN.as_secs(), "this start is not healthy");
+    tracing::error!(%slot, ill, "this start is not healthy");
     let config = platform.config();
-    match slot::is_other_startable(slot, &config.efi_device, &config.efi_dir) {
+    let counters = slot::counters(&config.efi_device, &config.efi_dir);
+    match counters.map(|counters| counters.is_startable(slot.other())) {
         Ok(true) => {
             tracing::error!(%slot, "restarting: the start counts against the slot");
             platform.restart_now().await;

@@ -63,6 +63,8 @@ pub(crate) struct Entry {
     identifier: Option<String>,
     #[serde(rename = "_COMM", default)]
     command: Option<String>,
+    #[serde(rename = "_BOOT_ID", default)]
+    boot: Option<String>,
     #[serde(rename = "_PID", default)]
     pub(crate) pid: Option<String>,
     #[serde(rename = "MESSAGE", default)]
@@ -112,6 +114,14 @@ impl Entry {
             Some("7") => LogLevel::Debug,
             _ => LogLevel::Info,
         }
+    }
+
+    /// Whether it is an error: our own programs say so at the beginning of the line.
+    fn is_error(&self) -> bool {
+        let text = self.text();
+        // Behind the time, where there is one.
+        let says_so = text.split_whitespace().take(2).any(|word| word == "ERROR");
+        says_so || self.level() == LogLevel::Error
     }
 
     fn into_line(self) -> LogLine {
@@ -302,6 +312,46 @@ impl Output {
             }
         }
     }
+}
+
+/// What programs called an error in the machine's starts before this one and since a time, each
+/// thing once, the newest of them, with the time in UTC.
+pub(crate) async fn errors_of_former_starts(
+    since_unix_ms: Option<u64>,
+    limit: usize,
+) -> Vec<String> {
+    match former_errors(since_unix_ms, limit).await {
+        Ok(lines) => lines,
+        Err(refusal) => vec![refusal.what],
+    }
+}
+
+async fn former_errors(since_unix_ms: Option<u64>, limit: usize) -> Result<Vec<String>, Refusal> {
+    let this = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let this = this.trim().replace('-', "");
+    let mut command = Command::new(JOURNALCTL);
+    command.args(["-o", "json", "--no-pager", "-q", "--all"]);
+    command.arg("--output-fields=PRIORITY,SYSLOG_IDENTIFIER,_COMM,_BOOT_ID,MESSAGE");
+    match since_unix_ms {
+        Some(since) => command.arg(format!("--since=@{}", since / 1_000)),
+        None => command.arg("--boot=-1"),
+    };
+    let mut lines: VecDeque<(String, String)> = VecDeque::new();
+    let mut output = Output::start(command)?;
+    while let Some(entry) = output.next().await? {
+        if entry.boot.as_deref() == Some(this.as_str()) || !entry.is_error() {
+            continue;
+        }
+        let at = i64::try_from(entry.at_unix_us()).unwrap_or_default();
+        let at = jiff::Timestamp::from_microsecond(at).unwrap_or_default();
+        let what = format!("{}: {}", entry.writer(), entry.text().trim_start());
+        lines.retain(|(_, known)| *known != what);
+        lines.push_back((at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(), what));
+        if lines.len() > limit {
+            lines.pop_front();
+        }
+    }
+    Ok(lines.into_iter().map(|(at, what)| format!("{at} {what}")).collect())
 }
 
 fn unreadable(error: &std::io::Error) -> Refusal {

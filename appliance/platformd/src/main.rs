@@ -3,9 +3,12 @@
 //! logs, power. It serves the requests of `admin_api::platform` and nothing else.
 
 mod answer_file;
+mod backup;
+mod boot_slots;
 mod clock;
 mod config;
 mod control;
+mod disk;
 mod file;
 mod files;
 mod health;
@@ -15,17 +18,24 @@ mod mounts;
 mod network;
 mod password;
 mod platform;
+mod rauc;
 mod recovery;
+mod remote;
+mod reset;
 mod settings;
 mod slot;
 mod ssh_keys;
 mod syslog;
 mod tools;
 mod trust;
+mod twins;
 mod units;
+mod upgrade;
 mod written;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +47,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::platform::Platform;
+use crate::remote::sftp;
 use crate::settings::Settings;
 
 /// How often is looked whether name servers were learned.
@@ -52,9 +63,25 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().init();
-    match Config::read(&arguments.config).and_then(run) {
+    let mut words = std::env::args();
+    let name = words.next().unwrap_or_default();
+    let ran = if Path::new(&name).ends_with(boot_slots::NAME) {
+        boot_slots::answer(&words.collect::<Vec<_>>()).map(|answer| {
+            if let Some(answer) = answer {
+                // RAUC reads it; when it is gone nobody does.
+                let _ = writeln!(std::io::stdout(), "{answer}");
+            }
+        })
+    } else if Path::new(&name).ends_with(sftp::ASKPASS) {
+        // OpenSSH reads it; when it is gone nobody does.
+        let _ =
+            writeln!(std::io::stdout(), "{}", std::env::var(sftp::PASSWORD).unwrap_or_default());
+        Ok(())
+    } else {
+        Config::read(&Arguments::parse().config).and_then(run)
+    };
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -73,6 +100,11 @@ fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    reset::finish(&config).context("the settings and data cannot be erased")?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.state_dir);
+    if let Err(error) = made {
+        tracing::error!(directory = %config.state_dir.display(), %error, "nothing can be kept");
+    }
     let settings = Settings::load(&config.settings())?;
     match &settings {
         Some(settings) => written::write_all(&config, settings)?,
@@ -92,8 +124,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     tokio::spawn(control::serve(listener, Arc::clone(&platform)));
     tokio::spawn(syslog::run(syslog, platform.forwarding(), platform.config().state_dir.clone()));
+    tokio::spawn(backup::follow(Arc::clone(&platform)));
     tokio::spawn(follow_name_servers(Arc::clone(&platform)));
-    if let Some(slot) = platform.slot() {
+    if let Some(slot) = platform.config().slot {
         tokio::spawn(health::follow(Arc::clone(&platform), slot));
     }
     if !is_set_up {

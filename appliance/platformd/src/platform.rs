@@ -1,5 +1,8 @@
 //! The machine as one object: every request, one at a time where it changes something.
 
+mod keeping;
+mod passwords;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,24 +11,39 @@ use admin_api::platform::answer::{Answer, NetworkChanged, Platform as Facts};
 use admin_api::platform::request::Request;
 use admin_api::platform::settings::{SetUp, SipSettings, SyslogSettings};
 use admin_api::refusal::{Refusal, RefusalCode};
-use admin_api::secret::Secret;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use self::passwords::hashed;
+use crate::backup::Backups;
 use crate::config::Config;
 use crate::journal::{self, Journal};
 use crate::network::{self, CONFIRM_WITHIN, Pending};
 use crate::password::{self, Throttle};
-use crate::recovery::{self, Recovery};
+use crate::recovery::Recovery;
+use crate::remote::sftp;
 use crate::settings::Settings;
 use crate::slot::Slot;
-use crate::syslog::{self, Forwarding};
+use crate::syslog::Forwarding;
 use crate::tools::Tools;
 use crate::units::{self, Bus};
-use crate::{clock, files, machine, mounts, ssh_keys, written};
+use crate::upgrade::Upgrades;
+use crate::{clock, files, machine, mounts, reset, ssh_keys, trust, twins, written};
 
 /// Pause between the answer to a restart and the restart, so that the answer gets out.
 const BEFORE_POWER: Duration = Duration::from_millis(500);
+
+/// A presence server that ended so often since the machine's start will not come up.
+const HOPELESS_RESTARTS: u32 = 5;
+
+/// Why the appliance does not do what it is for.
+#[derive(Debug)]
+pub(crate) struct Ailment {
+    /// In words.
+    pub(crate) what: String,
+    /// Whether waiting is in vain.
+    pub(crate) is_hopeless: bool,
+}
 
 /// The machine.
 #[derive(Debug)]
@@ -37,7 +55,8 @@ pub(crate) struct Platform {
     journal: Mutex<Journal>,
     syslog: watch::Sender<Option<SyslogSettings>>,
     forwarding: Forwarding,
-    slot: Option<Slot>,
+    upgrades: Upgrades,
+    backups: Backups,
 }
 
 /// What requests change.
@@ -50,17 +69,22 @@ struct State {
     answer_file_fault: Option<String>,
 }
 
-/// A failure of the machine, for the administrator.
-pub(crate) fn failed(error: &dyn std::error::Error, place: impl Into<String>) -> Refusal {
+/// An error with its causes.
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     let mut what = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         what = format!("{what}: {cause}");
         source = cause.source();
     }
+    what
+}
+
+/// A failure of the machine, for the administrator.
+pub(crate) fn failed(error: &dyn std::error::Error, place: impl Into<String>) -> Refusal {
     Refusal::new(
         RefusalCode::PlatformFailed,
-        what,
+        in_words(error),
         place,
         "try again; \"file view log platform\" says more",
     )
@@ -85,7 +109,6 @@ impl Platform {
         config: Config,
         settings: Option<Settings>,
     ) -> (Arc<Self>, watch::Receiver<Option<SyslogSettings>>) {
-        let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
         let (syslog, follows) =
             watch::channel(settings.as_ref().and_then(|settings| settings.syslog.clone()));
         let platform = Arc::new(Self {
@@ -96,7 +119,8 @@ impl Platform {
             journal: Mutex::default(),
             syslog,
             forwarding: Forwarding::default(),
-            slot: Slot::from_command_line(&command_line),
+            upgrades: Upgrades::default(),
+            backups: Backups::default(),
         });
         (platform, follows)
     }
@@ -106,19 +130,23 @@ impl Platform {
         self.forwarding.clone()
     }
 
-    /// The slot that runs, where there are slots.
-    pub(crate) const fn slot(&self) -> Option<Slot> {
-        self.slot
-    }
-
     /// Why the appliance does not do what it is for: it is healthy when it serves, or waits for the
     /// first start's questions.
-    pub(crate) async fn ailment(&self) -> Option<String> {
+    pub(crate) async fn ailment(&self) -> Option<Ailment> {
         self.state.lock().await.settings.as_ref()?;
         match self.bus.state(units::PRESENCE).await {
             Ok(unit) if unit.active == "active" => None,
-            Ok(unit) => Some(format!("the presence server is {}: {}", unit.active, unit.result)),
-            Err(error) => Some(format!("the system services do not answer: {error}")),
+            Ok(unit) => Some(Ailment {
+                what: format!(
+                    "the presence server is {}: {}, {} starts again",
+                    unit.active, unit.result, unit.restarts
+                ),
+                is_hopeless: unit.restarts >= HOPELESS_RESTARTS,
+            }),
+            Err(error) => Some(Ailment {
+                what: format!("the system services do not answer: {error}"),
+                is_hopeless: false,
+            }),
         }
     }
 
@@ -235,6 +263,50 @@ impl Platform {
             Request::DeleteFile { area, name } => {
                 files::delete(&self.config, area, &name).map(|()| Answer::Done)
             }
+            Request::WriteUpload { name, offset, base64 } => {
+                files::write_upload(&self.config, &name, offset, &base64).map(|()| Answer::Done)
+            }
+            Request::ShowUpgrade => self.show_upgrade(),
+            Request::InstallUpgrade(source) => {
+                let slot = self.running_slot()?;
+                self.upgrades.install(&self.config, &self.bus, slot, source)?;
+                self.show_upgrade()
+            }
+            Request::CancelUpgrade => {
+                self.upgrades.cancel(&self.bus).await?;
+                self.show_upgrade()
+            }
+            Request::SwitchVersion => {
+                let slot = self.running_slot()?;
+                self.upgrades.switch(&self.config, &self.bus, slot).await?;
+                Ok(self.power(true))
+            }
+            Request::ShowBackups
+            | Request::SetBackupPassphrase { .. }
+            | Request::SetBackupSchedule { .. }
+            | Request::CreateBackup(_)
+            | Request::ListBackups(_)
+            | Request::RestoreBackup { .. } => self.answer_about_backups(request).await,
+            Request::FactoryReset => {
+                reset::ask_for(&self.config).map_err(|f| failed(&f, "factory reset"))?;
+                Ok(self.power(true))
+            }
+            Request::ShowTrust => self.show_trust().await,
+            Request::SetTrust { pem } => self.set_trust(pem).await,
+            Request::ShowClientKey => sftp::public_key(&self.config)
+                .await
+                .map(|key| Answer::ClientKey { key })
+                .map_err(|what| key_failed(&what)),
+            Request::ForgetHost { host } => match sftp::forget(&self.config, &host) {
+                Ok(true) => Ok(Answer::Done),
+                Ok(false) => Err(Refusal::new(
+                    RefusalCode::NotFound,
+                    format!("no key of a host {host:?} is known"),
+                    "HOST",
+                    "give its name or address as it was used",
+                )),
+                Err(what) => Err(key_failed(&what)),
+            },
             Request::StartTool(tool) => {
                 let captures =
                     files::directory(&self.config, admin_api::platform::request::FileArea::Capture);
@@ -253,6 +325,21 @@ impl Platform {
         }
     }
 
+    fn running_slot(&self) -> Result<Slot, Refusal> {
+        self.config.slot.ok_or_else(|| {
+            Refusal::new(
+                RefusalCode::NotFound,
+                "this machine was not started from a slot",
+                "slots",
+                "upgrades are for the appliance",
+            )
+        })
+    }
+
+    fn show_upgrade(&self) -> Result<Answer, Refusal> {
+        self.upgrades.show(&self.config, self.running_slot()?).map(Answer::Upgrade)
+    }
+
     fn hardware(&self) -> Result<Hardware, Refusal> {
         machine::hardware(&self.config.data_dir).map_err(|error| failed(&error, "hardware"))
     }
@@ -261,9 +348,11 @@ impl Platform {
         let hardware = self.hardware()?;
         let presence = self.bus.state(units::PRESENCE).await;
         let mut warnings = hardware.warnings.clone();
-        if self.slot.is_some() {
+        if self.config.slot.is_some() {
             warnings.extend(mounts::broken_promises());
+            warnings.extend(twins::named());
         }
+        warnings.extend(Backups::warning(&self.config));
         let kernel_to_sip_ms = match &presence {
             Ok(unit) if unit.active == "active" && unit.active_since_us > 0 => {
                 Some(unit.active_since_us / 1_000)
@@ -288,8 +377,8 @@ impl Platform {
             host_name: settings
                 .map_or_else(|| "lamplight".to_owned(), |settings| settings.host_name.clone()),
             domain: settings.map(|settings| settings.domain.clone()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            slot: self.slot.map(|slot| slot.name().to_owned()),
+            version: self.config.version.clone(),
+            slot: self.config.slot.map(|slot| slot.name().to_owned()),
             hardware,
             uuid: machine::uuid(),
             kernel_to_sip_ms,
@@ -372,77 +461,6 @@ impl Platform {
             "time zone",
             "\"show timezones\" lists them; for example Europe/Berlin",
         ))
-    }
-
-    async fn check_password(&self, password: Secret) -> Result<Answer, Refusal> {
-        let wait = self.state.lock().await.throttle.wait(Instant::now());
-        tokio::time::sleep(wait).await;
-        let is_right = match password::stored(&self.config) {
-            None => false,
-            Some(hash) => tokio::task::spawn_blocking(move || password::verify(&password, &hash))
-                .await
-                .unwrap_or(false),
-        };
-        self.state.lock().await.throttle.note(is_right, Instant::now());
-        if is_right {
-            return Ok(Answer::Done);
-        }
-        tracing::warn!("a wrong password");
-        Err(Refusal::new(
-            RefusalCode::NotPermitted,
-            "the password is wrong",
-            "password",
-            "try again; \"pwrecovery\" at the console replaces a lost one",
-        ))
-    }
-
-    async fn set_password(&self, current: Secret, new: Secret) -> Result<Answer, Refusal> {
-        password::check(&new)?;
-        self.check_password(current).await?;
-        self.replace_password(new).await
-    }
-
-    async fn replace_password(&self, new: Secret) -> Result<Answer, Refusal> {
-        let hash = hashed(new).await?;
-        let _one_at_a_time = self.state.lock().await;
-        password::write(&self.config, Some(&hash)).map_err(|f| failed(&f, "password"))?;
-        tracing::info!("the administrator's password was replaced");
-        Ok(Answer::Done)
-    }
-
-    async fn start_recovery(&self) -> Result<Answer, Refusal> {
-        let now = Instant::now();
-        let mut recovery = Recovery::start(recovery::disks(), now);
-        tracing::warn!("replacing a lost password was asked for");
-        let answer = recovery.look(&recovery::disks(), now);
-        self.state.lock().await.recovery = Some(recovery);
-        answer.map(Answer::Recovery).ok_or_else(no_recovery)
-    }
-
-    async fn show_recovery(&self) -> Result<Answer, Refusal> {
-        let mut state = self.state.lock().await;
-        let look = |recovery: &mut Recovery| recovery.look(&recovery::disks(), Instant::now());
-        state.recovery.as_mut().and_then(look).map(Answer::Recovery).ok_or_else(no_recovery)
-    }
-
-    async fn finish_recovery(&self, new: Secret) -> Result<Answer, Refusal> {
-        password::check(&new)?;
-        let Answer::Recovery(recovery) = self.show_recovery().await? else {
-            return Err(no_recovery());
-        };
-        if !recovery.is_proven {
-            return Err(Refusal::new(
-                RefusalCode::NotPermitted,
-                "no disk has been attached since",
-                "pwrecovery",
-                "attach any disk or USB stick to this machine now",
-            ));
-        }
-        let done = self.replace_password(new).await?;
-        let mut state = self.state.lock().await;
-        state.recovery = None;
-        state.throttle = Throttle::default();
-        Ok(done)
     }
 
     /// Changes settings, on disk and for other programs.
@@ -600,7 +618,7 @@ impl Platform {
     async fn set_syslog(&self, syslog: Option<Box<SyslogSettings>>) -> Result<Answer, Refusal> {
         let syslog = syslog.map(|syslog| *syslog);
         let is_usable =
-            syslog.as_ref().is_none_or(|syslog| syslog::certificates(&syslog.trust_pem).is_some());
+            syslog.as_ref().is_none_or(|syslog| trust::certificates(&syslog.trust_pem).is_some());
         if !is_usable {
             return Err(Refusal::new(
                 RefusalCode::InvalidValue,
@@ -645,17 +663,6 @@ impl Platform {
     }
 }
 
-fn no_recovery() -> Refusal {
-    Refusal::new(
-        RefusalCode::NotNow,
-        "no lost password is being replaced, or the time for it is over",
-        "pwrecovery",
-        "begin again with \"pwrecovery\" at the console",
-    )
-}
-
-async fn hashed(password: Secret) -> Result<String, Refusal> {
-    tokio::task::spawn_blocking(move || password::hash(&password))
-        .await
-        .unwrap_or_else(|error| Err(failed(&error, "password")))
+fn key_failed(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::PlatformFailed, what, "ssh", "try again; \"show status\" says more")
 }

@@ -13,9 +13,9 @@ use crate::file::{self, WriteFailure};
 /// Digest algorithms that may be offered.
 const ALGORITHMS: [&str; 2] = ["SHA-256", "MD5"];
 
-/// All settings of the machine.
+/// All settings of the machine. What a later version has added is passed over, so that going back
+/// to this one finds its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// One label.
     pub(crate) host_name: String,
@@ -45,6 +45,9 @@ pub(crate) struct Settings {
     /// Where logs are sent.
     #[serde(default)]
     pub(crate) syslog: Option<SyslogSettings>,
+    /// Certificates of servers that files are fetched from and left at.
+    #[serde(default)]
+    pub(crate) trust_pem: String,
 }
 
 fn all_algorithms() -> Vec<String> {
@@ -90,6 +93,17 @@ impl Settings {
         Ok(Some(settings))
     }
 
+    /// These settings, with the network of others.
+    pub(crate) fn with_network_of(self, other: &Self) -> Self {
+        Self {
+            ipv4: other.ipv4.clone(),
+            ipv6: other.ipv6.clone(),
+            name_servers: other.name_servers.clone(),
+            mtu_bytes: other.mtu_bytes,
+            ..self
+        }
+    }
+
     /// Writes them.
     ///
     /// # Errors
@@ -119,6 +133,7 @@ impl Settings {
             ipv4: set_up.ipv4.clone(),
             ipv6: set_up.ipv6.clone(),
             syslog: None,
+            trust_pem: String::new(),
         };
         settings.check()?;
         Ok(settings)
@@ -307,6 +322,7 @@ mod tests {
                 port: 6514,
                 trust_pem: "-----BEGIN\n\"\n".to_owned(),
             }),
+            trust_pem: String::new(),
         }
     }
 

@@ -36,7 +36,12 @@ impl Slot {
     /// one.
     pub(crate) fn from_command_line(command_line: &str) -> Option<Self> {
         let name = command_line.split_whitespace().find_map(|word| word.strip_prefix("rauc.slot="));
-        match name? {
+        Self::named(name?)
+    }
+
+    /// The slot with a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
             "A" => Some(Self::A),
             "B" => Some(Self::B),
             _ => None,
@@ -159,13 +164,39 @@ impl Environment {
         is("OK", "1") && !is("TRY", MOST_TRIES)
     }
 
-    /// Marks a slot good: it may be started, and no start counts against it. Whether anything
-    /// changed.
-    pub(crate) fn mark_good(&mut self, slot: Slot) -> bool {
-        let before = self.clone();
+    /// Whether a slot's contents are whole.
+    pub(crate) fn is_good(&self, slot: Slot) -> bool {
+        self.get(&format!("{slot}_OK")) == Some("1")
+    }
+
+    /// How often a slot was started since it was last marked good.
+    pub(crate) fn tries(&self, slot: Slot) -> u32 {
+        self.get(&format!("{slot}_TRY")).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// The slot that the boot loader starts next.
+    pub(crate) fn primary(&self) -> Slot {
+        let order = self.get("ORDER").unwrap_or("A B").split_whitespace().filter_map(Slot::named);
+        let mut slots = order.clone().filter(|slot| self.is_startable(*slot));
+        // Where none is left, the counts begin again.
+        slots.next().or_else(|| order.clone().find(|slot| self.is_good(*slot))).unwrap_or(Slot::A)
+    }
+
+    /// Has a slot started first from now on, as one that was not tried yet.
+    pub(crate) fn set_primary(&mut self, slot: Slot) {
+        self.set("ORDER", &format!("{slot} {}", slot.other()));
+        self.mark_good(slot);
+    }
+
+    /// Keeps a slot from being started.
+    pub(crate) fn mark_bad(&mut self, slot: Slot) {
+        self.set(&format!("{slot}_OK"), "0");
+    }
+
+    /// Marks a slot good: it may be started, and no start counts against it.
+    pub(crate) fn mark_good(&mut self, slot: Slot) {
         self.set(&format!("{slot}_OK"), "1");
         self.set(&format!("{slot}_TRY"), "0");
-        *self != before
     }
 }
 
@@ -195,40 +226,37 @@ impl Drop for Mounted<'_> {
     }
 }
 
-/// Marks the running slot good on the partition `device`, mounting it on `directory` meanwhile.
+/// The counters on the partition `device`, which is mounted on `directory` meanwhile.
+///
+/// # Errors
+/// [`CountersFailure`].
+pub(crate) fn counters(device: &Path, directory: &Path) -> Result<Environment, CountersFailure> {
+    let mounted = Mounted::new(device, directory)?;
+    Ok(open(&mounted.0.join("grubenv"))?.1)
+}
+
+/// Changes the counters on the partition `device`.
 ///
 /// # Errors
 /// [`CountersFailure`]; the counters are then as before.
-pub(crate) fn mark_good(
-    slot: Slot,
+pub(crate) fn change_counters(
     device: &Path,
     directory: &Path,
+    change: impl FnOnce(&mut Environment),
 ) -> Result<(), CountersFailure> {
     let mounted = Mounted::new(device, directory)?;
-    mark_good_in(slot, &mounted.0.join("grubenv"))
+    change_in(&mounted.0.join("grubenv"), change)
 }
 
-fn mark_good_in(slot: Slot, path: &Path) -> Result<(), CountersFailure> {
-    let (file, mut environment) = open(path)?;
-    if environment.mark_good(slot) {
+fn change_in(path: &Path, change: impl FnOnce(&mut Environment)) -> Result<(), CountersFailure> {
+    let (file, before) = open(path)?;
+    let mut environment = before.clone();
+    change(&mut environment);
+    if environment != before {
         file.write_all_at(&environment.encode()?, 0)
             .map_err(|source| CountersFailure::File { path: path.to_owned(), source })?;
     }
     Ok(())
-}
-
-/// Whether the boot loader would start the slot that does not run.
-///
-/// # Errors
-/// [`CountersFailure`].
-pub(crate) fn is_other_startable(
-    slot: Slot,
-    device: &Path,
-    directory: &Path,
-) -> Result<bool, CountersFailure> {
-    let mounted = Mounted::new(device, directory)?;
-    let (_, environment) = open(&mounted.0.join("grubenv"))?;
-    Ok(environment.is_startable(slot.other()))
 }
 
 fn open(path: &Path) -> Result<(File, Environment), CountersFailure> {
@@ -245,7 +273,7 @@ fn open(path: &Path) -> Result<(File, Environment), CountersFailure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK_BYTES, Environment, Slot, mark_good_in};
+    use super::{BLOCK_BYTES, Environment, Slot, change_in};
 
     /// As `grub-editenv` writes it.
     fn block(variables: &str) -> Vec<u8> {
@@ -266,7 +294,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("grubenv");
         std::fs::write(&path, block("ORDER=B A\nA_OK=1\nA_TRY=3\nB_OK=0\nB_TRY=2\n")).unwrap();
-        mark_good_in(Slot::B, &path).unwrap();
+        change_in(&path, |counters| counters.mark_good(Slot::B)).unwrap();
         let expected = block("ORDER=B A\nA_OK=1\nA_TRY=3\nB_OK=1\nB_TRY=0\n");
         assert_eq!(std::fs::read(&path).unwrap(), expected);
     }
@@ -281,15 +309,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_startable_slot_in_order_is_next_and_another_can_be_chosen() {
+        let mut environment =
+            Environment::parse(&block("ORDER=A B\nA_OK=1\nA_TRY=3\nB_OK=1\nB_TRY=1\n")).unwrap();
+        assert_eq!(environment.primary(), Slot::B);
+        environment.set_primary(Slot::A);
+        assert_eq!((environment.primary(), environment.tries(Slot::A)), (Slot::A, 0));
+        environment.mark_bad(Slot::A);
+        assert_eq!(environment.primary(), Slot::B);
+        assert_eq!(environment.tries(Slot::B), 1);
+    }
+
+    #[test]
     fn what_is_no_block_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("grubenv");
         for wrong in [&b""[..], b"A_OK=1\n", &block("nonsense\n"), &block("A=1\n")[1..]] {
             std::fs::write(&path, wrong).unwrap();
-            assert!(mark_good_in(Slot::A, &path).is_err());
+            assert!(change_in(&path, |counters| counters.mark_good(Slot::A)).is_err());
             assert_eq!(std::fs::read(&path).unwrap(), wrong);
         }
-        assert!(mark_good_in(Slot::A, &dir.path().join("none")).is_err());
+        assert!(change_in(&dir.path().join("none"), |_| ()).is_err());
     }
 
     #[test]

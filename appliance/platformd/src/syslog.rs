@@ -8,8 +8,7 @@ use std::time::Duration;
 use admin_api::platform::answer::Syslog as Shown;
 use admin_api::platform::settings::SyslogSettings;
 use jiff::Timestamp;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -46,7 +45,7 @@ impl Forwarding {
 
     /// For the administrator.
     pub(crate) fn show(&self, settings: &SyslogSettings) -> Shown {
-        let trusted = certificates(&settings.trust_pem)
+        let trusted = trust::certificates(&settings.trust_pem)
             .map_or(0, |found| u64::try_from(found.len()).unwrap_or(u64::MAX));
         self.with(|state| Shown {
             host: settings.host.clone(),
@@ -57,13 +56,6 @@ impl Forwarding {
             fault: state.fault.clone(),
         })
     }
-}
-
-/// The authorities in a PEM text; none is a fault.
-pub(crate) fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let found: Vec<_> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
-    (!found.is_empty()).then_some(found)
 }
 
 /// Why forwarding stopped for now.
@@ -167,7 +159,7 @@ async fn forward(
 }
 
 async fn connect(settings: &SyslogSettings) -> Result<TlsStream<TcpStream>, Stopped> {
-    let given = certificates(&settings.trust_pem).ok_or(Stopped::Trust)?;
+    let given = trust::certificates(&settings.trust_pem).ok_or(Stopped::Trust)?;
     let config = trust::client(given).ok_or(Stopped::Trust)?;
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| Stopped::Trust)?;
     let connecting = async {

@@ -1,5 +1,6 @@
 //! The programs of the appliance, through systemd and its siblings on the system bus.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use admin_api::answer::system::{Service, ServiceState};
@@ -31,6 +32,8 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(250);
 
 /// How long a job is waited for, and how often is looked.
 const JOB_WITHIN: Duration = Duration::from_secs(10);
+/// How long a unit may take to end (`TimeoutStopSec` of the longest, and some).
+const STOP_WITHIN: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
@@ -38,8 +41,8 @@ const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
 /// The bus, connected when it is first needed: never on the way up.
-#[derive(Debug, Default)]
-pub(crate) struct Bus(OnceCell<Connection>);
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Bus(Arc<OnceCell<Connection>>);
 
 /// What a unit says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +55,12 @@ pub(crate) struct UnitState {
     pub(crate) active_since_unix_us: u64,
     /// How its last run ended: `success`, `exit-code`, …
     pub(crate) result: String,
+    /// How often it was started again by itself.
+    pub(crate) restarts: u32,
 }
 
 impl Bus {
-    async fn connection(&self) -> zbus::Result<&Connection> {
+    pub(crate) async fn connection(&self) -> zbus::Result<&Connection> {
         self.0.get_or_try_init(Connection::system).await
     }
 
@@ -89,6 +94,27 @@ impl Bus {
         self.manage("StartUnit", &(unit, "replace")).await.map(drop)
     }
 
+    /// Starts a unit, and waits until it is there.
+    pub(crate) async fn start_and_wait(&self, unit: &str) -> zbus::Result<()> {
+        let reply = self.manage("StartUnit", &(unit, "replace")).await?;
+        let job: OwnedObjectPath = reply.body().deserialize()?;
+        self.wait_for(&job, JOB_WITHIN).await;
+        Ok(())
+    }
+
+    /// Stops a unit.
+    pub(crate) async fn stop(&self, unit: &str) -> zbus::Result<()> {
+        self.manage("StopUnit", &(unit, "replace")).await.map(drop)
+    }
+
+    /// Stops a unit, and waits until it has ended.
+    pub(crate) async fn stop_and_wait(&self, unit: &str) -> zbus::Result<()> {
+        let reply = self.manage("StopUnit", &(unit, "replace")).await?;
+        let job: OwnedObjectPath = reply.body().deserialize()?;
+        self.wait_for(&job, STOP_WITHIN).await;
+        Ok(())
+    }
+
     /// Restarts a unit.
     pub(crate) async fn restart(&self, unit: &str) -> zbus::Result<()> {
         self.manage("RestartUnit", &(unit, "replace")).await.map(drop)
@@ -98,13 +124,13 @@ impl Bus {
     pub(crate) async fn reload(&self, unit: &str) -> zbus::Result<()> {
         let reply = self.manage("ReloadOrRestartUnit", &(unit, "replace")).await?;
         let job: OwnedObjectPath = reply.body().deserialize()?;
-        self.wait_for(&job).await;
+        self.wait_for(&job, JOB_WITHIN).await;
         Ok(())
     }
 
     /// Waits until a job is done, or for long enough: it goes on by itself.
-    async fn wait_for(&self, job: &OwnedObjectPath) {
-        let until = Instant::now() + JOB_WITHIN;
+    async fn wait_for(&self, job: &OwnedObjectPath, within: Duration) {
+        let until = Instant::now() + within;
         while Instant::now() < until
             && self.property(SYSTEMD, job, "org.freedesktop.systemd1.Job", "State").await.is_ok()
         {
@@ -127,7 +153,7 @@ impl Bus {
         self.reload("systemd-networkd.service").await
     }
 
-    async fn property(
+    pub(crate) async fn property(
         &self,
         destination: &str,
         path: &str,
@@ -171,13 +197,15 @@ impl Bus {
         let active = self.property(SYSTEMD, &path, of_unit, "ActiveState").await?;
         let since = self.property(SYSTEMD, &path, of_unit, "ActiveEnterTimestampMonotonic").await?;
         let since_unix = self.property(SYSTEMD, &path, of_unit, "ActiveEnterTimestamp").await?;
-        let result =
-            self.property(SYSTEMD, &path, "org.freedesktop.systemd1.Service", "Result").await;
+        let of_service = "org.freedesktop.systemd1.Service";
+        let result = self.property(SYSTEMD, &path, of_service, "Result").await;
+        let restarts = self.property(SYSTEMD, &path, of_service, "NRestarts").await;
         Ok(UnitState {
             active: text(active),
             active_since_us: number(since),
             active_since_unix_us: number(since_unix),
             result: result.map(text).unwrap_or_default(),
+            restarts: restarts.ok().and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         })
     }
 

@@ -99,7 +99,7 @@ pub(crate) fn write_presence(config: &Config, settings: &Settings) -> Result<(),
 #[derive(Serialize)]
 struct Presence<'a> {
     domain: &'a str,
-    data_dir: &'a PathBuf,
+    data_dir: PathBuf,
     sip: Sip<'a>,
     http: Http,
     control: Control<'a>,
@@ -126,7 +126,7 @@ struct Control<'a> {
 fn presence_file(config: &Config, settings: &Settings) -> Result<String, toml::ser::Error> {
     toml::to_string(&Presence {
         domain: &settings.domain,
-        data_dir: &config.data_dir,
+        data_dir: config.running_data_dir(),
         sip: Sip {
             listen: [
                 "udp:0.0.0.0:5060",

@@ -99,6 +99,7 @@ impl Server {
             publications: users().map(|user| user.publications.len()).sum(),
             subscriptions: self.subscriptions.len(),
             transactions: self.layer.len(),
+            ringing_calls: self.routing.ringing_calls(),
         }
     }
 

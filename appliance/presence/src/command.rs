@@ -293,4 +293,6 @@ pub struct Totals {
     pub subscriptions: usize,
     /// Transactions under way.
     pub transactions: usize,
+    /// Calls that were passed on and have no final answer.
+    pub ringing_calls: usize,
 }

@@ -55,6 +55,7 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
             user_views::registrations(node, &page).await.map(Reply::Registrations)
         }
         Request::ShowAlarms => Ok(Reply::Alarms(node.alarms.list())),
+        Request::TakeSnapshot => take_snapshot(node).await,
         Request::ShowTechSupport => Box::pin(node_views::tech_support(node))
             .await
             .map(|support| Reply::TechSupport(Box::new(support))),
@@ -85,6 +86,18 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
         Request::SetUserPassword { id, password } => set_password(node, id, password).await,
         Request::ImportUsers { csv } => import::import(node, csv).await.map(Reply::Imported),
     }
+}
+
+async fn take_snapshot(node: &Node) -> Result<Reply, Refusal> {
+    if node.store.snapshot().await.unwrap_or(false) {
+        return Ok(Reply::SnapshotTaken);
+    }
+    Err(Refusal::new(
+        RefusalCode::StoreFailed,
+        "a snapshot of the store could not be made",
+        "store",
+        "\"show alarms\" says why; try again once that is mended",
+    ))
 }
 
 /// What a machine that is too small does not do.

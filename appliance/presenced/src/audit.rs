@@ -27,6 +27,7 @@ pub(crate) fn change(request: &Request) -> Option<String> {
         | Request::ShowSubscriptions { .. }
         | Request::ShowRegistrations { .. }
         | Request::ShowAlarms
+        | Request::TakeSnapshot
         | Request::ShowTechSupport
         | Request::ShowSettings
         | Request::ShowSip

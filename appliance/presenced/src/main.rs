@@ -47,8 +47,10 @@ fn main() -> ExitCode {
     match startup::run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // `{:#}` joins the causes into one sentence.
-            let _ = writeln!(std::io::stderr(), "presenced: {failure:#}");
+            // The journal is told that it is an error (sd-daemon(3)); `{:#}` joins the causes into
+            // one sentence.
+            let mark = if std::env::var_os("JOURNAL_STREAM").is_some() { "<3>" } else { "" };
+            let _ = writeln!(std::io::stderr(), "{mark}presenced: {failure:#}");
             ExitCode::FAILURE
         }
     }

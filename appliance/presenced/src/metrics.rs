@@ -149,6 +149,11 @@ impl Reading {
             ("publications", "Publications", number(totals.publications)),
             ("subscriptions", "Subscriptions", number(totals.subscriptions)),
             ("transactions", "SIP transactions under way", number(totals.transactions)),
+            (
+                "calls_ringing",
+                "Calls passed on without a final answer",
+                number(totals.ringing_calls),
+            ),
             ("flows", "Open SIP stream flows", number(self.observation.flows)),
             ("connections", "Open SIP stream connections", number(self.connections)),
             ("connections_max", "Connections there may be", number(self.max_connections)),

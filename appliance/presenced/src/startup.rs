@@ -85,7 +85,9 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
 
     let reserve = Reserve::of(&data_dir);
     let (mut store, opened) = open_store(&data_dir, &reserve)?;
-    if let How::RestoredFromSnapshot(restored) = &opened.how {
+    if was_restored(&data_dir)? {
+        tracing::info!("the store comes from a backup");
+    } else if let How::RestoredFromSnapshot(restored) = &opened.how {
         let what =
             format!("the store was damaged ({}) and came back from a snapshot", restored.damage);
         alarms.raise(AlarmKind::StoreRestored, what);
@@ -181,6 +183,9 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
     Ok(())
 }
 
+/// Left in the data directory by whoever restores a backup there.
+const RESTORED: &str = "restored";
+
 fn bind(
     settings: &Settings,
     machine: &Machine,
@@ -235,6 +240,16 @@ fn open_store(data_dir: &Path, reserve: &Reserve) -> anyhow::Result<(Store, Open
             }
             opened => return Ok(opened?),
         }
+    }
+}
+
+/// Whether an administrator has put a backup in the store's place since the last start.
+fn was_restored(data_dir: &Path) -> anyhow::Result<bool> {
+    let mark = data_dir.join(RESTORED);
+    match std::fs::remove_file(&mark) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", mark.display())),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use presence::output::{SaveSequence, Ticket};
 use presence::record::Change;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::alarm::{AlarmKind, Alarms};
 use crate::server_task::Input;
@@ -97,6 +97,8 @@ struct Pending {
     bytes: usize,
     through: SaveSequence,
     commits: Vec<Commit>,
+    /// Those who wait for a snapshot of all that is queued.
+    snapshots: Vec<oneshot::Sender<bool>>,
     is_closing: bool,
     /// The thread waits for work; else it will look by itself.
     is_idle: bool,
@@ -153,6 +155,16 @@ impl StoreQueue {
         is_taken
     }
 
+    /// Has a snapshot made of everything that was queued so far; what comes says whether it is on
+    /// disk.
+    pub(crate) fn snapshot(&self) -> oneshot::Receiver<bool> {
+        let (done, on_done) = oneshot::channel();
+        let mut pending = self.shared.lock();
+        pending.snapshots.push(done);
+        self.shared.wake(pending);
+        on_done
+    }
+
     /// What was done so far.
     pub(crate) fn counters(&self) -> StoreCounters {
         let mut pending = self.shared.lock();
@@ -186,6 +198,7 @@ impl StoreQueue {
         let mut last_begin: Option<Instant> = None;
         let mut snapshot_due: Option<Instant> = None;
         let mut settle_due: Option<Instant> = None;
+        let mut asked = Asked::default();
         loop {
             let due = [snapshot_due, settle_due].into_iter().flatten().min();
             let is_closing = self.shared.wait_for_work(due);
@@ -194,8 +207,11 @@ impl StoreQueue {
             {
                 self.shared.sleep_until(begin + GROUP_WITHIN);
             }
-            let taken = self.shared.take();
+            let mut taken = self.shared.take();
             let is_idle = taken.is_empty();
+            if asked.add(&mut taken.snapshots) {
+                snapshot_due = Some(Instant::now());
+            }
             if !is_idle {
                 let now = Instant::now();
                 last_begin = Some(now);
@@ -220,13 +236,15 @@ impl StoreQueue {
                     Some(Instant::now() + SETTLE_EVERY)
                 }
             };
-            if !is_idle {
+            if !is_idle && asked.waiting.is_empty() {
                 continue;
             }
-            if snapshot_due.is_some_and(|due| is_closing || due <= Instant::now())
-                && self.take_snapshot_step(&mut disk.snapshot)
-            {
-                snapshot_due = None;
+            if snapshot_due.is_some_and(|due| is_closing || due <= Instant::now()) {
+                let step = self.take_snapshot_step(&mut disk.snapshot);
+                asked.is_under_way = step.is_none();
+                if let Some(is_made) = step {
+                    snapshot_due = asked.answer(is_made).then(Instant::now);
+                }
             }
             if is_closing && snapshot_due.is_none() {
                 return true;
@@ -277,25 +295,59 @@ impl StoreQueue {
         is_stored
     }
 
-    /// Takes one step of a snapshot; true when there is no other to take.
-    fn take_snapshot_step<S, F>(&self, step: &mut S) -> bool
+    /// Takes one step of a snapshot; when there is no other to take, whether it was made.
+    fn take_snapshot_step<S, F>(&self, step: &mut S) -> Option<bool>
     where
         S: FnMut() -> Result<bool, F>,
         F: std::error::Error,
     {
         match step() {
-            Ok(false) => false,
+            Ok(false) => None,
             Ok(true) => {
                 self.shared.lock().counters.snapshots += 1;
                 tracing::debug!("a snapshot was made");
                 self.shared.alarms.clear(AlarmKind::SnapshotFailed);
-                true
+                Some(true)
             }
             Err(error) => {
                 self.shared.alarms.raise(AlarmKind::SnapshotFailed, in_words(&error));
-                true
+                Some(false)
             }
         }
+    }
+}
+
+/// Those who have asked for a snapshot.
+#[derive(Debug, Default)]
+struct Asked {
+    waiting: Vec<oneshot::Sender<bool>>,
+    /// A snapshot has begun, so that it may lack what was queued since.
+    is_under_way: bool,
+    /// The one that is under way is not the one that is waited for.
+    is_another_due: bool,
+}
+
+impl Asked {
+    /// Takes those who have come; whether a snapshot is due for them.
+    fn add(&mut self, come: &mut Vec<oneshot::Sender<bool>>) -> bool {
+        if come.is_empty() {
+            return false;
+        }
+        self.is_another_due |= self.is_under_way;
+        self.waiting.append(come);
+        true
+    }
+
+    /// Tells them what became of a snapshot; whether another is due for them.
+    fn answer(&mut self, is_made: bool) -> bool {
+        if std::mem::take(&mut self.is_another_due) {
+            return true;
+        }
+        for waiting in self.waiting.drain(..) {
+            // Whoever has stopped waiting misses nothing.
+            let _ = waiting.send(is_made);
+        }
+        false
     }
 }
 
@@ -370,7 +422,7 @@ impl Shared {
     /// Waits for changes, closing, or the time given; tells whether it is closing.
     fn wait_for_work(&self, until: Option<Instant>) -> bool {
         let mut pending = self.lock();
-        while pending.is_empty() && !pending.is_closing {
+        while pending.is_empty() && pending.snapshots.is_empty() && !pending.is_closing {
             pending.is_idle = true;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             pending = match left {
@@ -404,6 +456,7 @@ impl Shared {
         let taken = Pending {
             changes: std::mem::take(&mut pending.changes),
             commits: std::mem::take(&mut pending.commits),
+            snapshots: std::mem::take(&mut pending.snapshots),
             through: pending.through,
             ..Pending::default()
         };

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::{BackupFile, Backups};
 use super::settings::{Ipv4Settings, Ipv6Settings, SipSettings};
 use super::tool::ToolOutput;
+use super::upgrade::Upgrade;
 use crate::answer::log::{LogInventory, LogLines};
 use crate::answer::system::{Hardware, Service};
 
@@ -43,6 +45,22 @@ pub enum Answer {
     Files(Vec<File>),
     /// To `ReadFile`.
     FilePart(FilePart),
+    /// To `ShowUpgrade`, `InstallUpgrade` and `CancelUpgrade`.
+    Upgrade(Upgrade),
+    /// To requests about backups.
+    Backups(Box<Backups>),
+    /// To `ListBackups`, in order of name.
+    BackupFiles(Vec<BackupFile>),
+    /// To `ShowTrust` and `SetTrust`.
+    Trust {
+        /// The fingerprints of the certificates that are believed.
+        certificates: Vec<String>,
+    },
+    /// To `ShowClientKey`.
+    ClientKey {
+        /// One line, as `authorized_keys` has it.
+        key: String,
+    },
     /// To `StartTool`, `ReadTool` and `StopTool`.
     ToolOutput(ToolOutput),
 }

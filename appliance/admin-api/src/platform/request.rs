@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::{BackupPlace, BackupSchedule, BackupSource};
 use super::settings::{Ipv4Settings, Ipv6Settings, SetUp, SipSettings, SyslogSettings};
 use super::tool::Tool;
+use super::upgrade::UpgradeSource;
 use crate::request::LogQuery;
 use crate::secret::Secret;
 
@@ -24,6 +26,8 @@ pub enum FileArea {
     Capture,
     /// What an administrator left for an upgrade or an import.
     Upload,
+    /// Backups that were made here.
+    Backup,
 }
 
 /// A question. Each variant says which [`Answer`](super::answer::Answer) it gets.
@@ -165,6 +169,66 @@ pub enum Request {
         /// Its name, without any directory.
         name: String,
     },
+    /// Adds a part to a file of the upload area; its first part makes it anew → `Answer::Done`.
+    WriteUpload {
+        /// The file's name, without any directory.
+        name: String,
+        /// Where the part begins: the size of what is there already.
+        offset: u64,
+        /// Its octets in Base64 (RFC 4648 §4), [`MAX_FILE_PART_BYTES`] of them at most.
+        base64: String,
+    },
+    /// The slots, and how far an installation is → `Answer::Upgrade`.
+    ShowUpgrade,
+    /// Checks a bundle and installs it into the slot that does not run → `Answer::Upgrade`.
+    InstallUpgrade(UpgradeSource),
+    /// Ends an installation → `Answer::Upgrade`.
+    CancelUpgrade,
+    /// Restarts the machine from the other slot → `Answer::Done`, and then it happens.
+    SwitchVersion,
+    /// What is to be known of backups → `Answer::Backups`.
+    ShowBackups,
+    /// What backups are encrypted with from now on; none makes none any more → `Answer::Backups`.
+    SetBackupPassphrase {
+        /// Twelve characters at least.
+        passphrase: Option<Secret>,
+    },
+    /// When backups are made by themselves → `Answer::Backups`.
+    SetBackupSchedule {
+        /// None for never.
+        schedule: Option<BackupSchedule>,
+    },
+    /// Makes a backup → `Answer::Backups`, and then it is made.
+    CreateBackup(BackupPlace),
+    /// The backups in a place → `Answer::BackupFiles`.
+    ListBackups(BackupPlace),
+    /// Puts a backup in the place of everything → `Answer::Backups`, and then it is done.
+    RestoreBackup {
+        /// Which.
+        source: BackupSource,
+        /// What it was encrypted with.
+        passphrase: Secret,
+        /// Whether the network is set as in the backup.
+        with_network: bool,
+    },
+    /// Erases settings and data, and restarts as on the first day → `Answer::Done`, and then it
+    /// happens.
+    FactoryReset,
+    /// Whose certificates this machine believes when it asks for files elsewhere →
+    /// `Answer::Trust`.
+    ShowTrust,
+    /// Certificates in PEM that are believed from now on; none for nobody's → `Answer::Trust`.
+    SetTrust {
+        /// Certificates of servers, or of authorities.
+        pem: Option<String>,
+    },
+    /// The public key by which this machine signs in elsewhere → `Answer::ClientKey`.
+    ShowClientKey,
+    /// Forgets the key of a host that was met before → `Answer::Done`.
+    ForgetHost {
+        /// Its name or address.
+        host: String,
+    },
     /// Starts a network tool → `Answer::ToolOutput`, whose `tool` names it from then on.
     StartTool(Tool),
     /// What the tool has printed since → `Answer::ToolOutput`.
@@ -193,6 +257,8 @@ impl Request {
     pub fn answer_within(&self) -> Duration {
         const USUAL: Duration = Duration::from_secs(60);
         match self {
+            // The data are copied meanwhile.
+            Self::SwitchVersion | Self::ListBackups(_) => Duration::from_secs(600),
             Self::ReadTool { wait_ms, .. } => {
                 USUAL + Duration::from_millis((*wait_ms).min(MAX_TOOL_WAIT_MS))
             }

@@ -159,26 +159,34 @@ pub(crate) fn delete_capture(session: &mut Session, arguments: &Arguments) -> Ou
     session.show_platform(&platform::Request::DeleteFile { area: FileArea::Capture, name })
 }
 
-/// Writes a capture to standard output as it is, part by part.
 pub(crate) fn get_capture(session: &mut Session, arguments: &Arguments) -> Outcome {
+    get(session, arguments, FileArea::Capture)
+}
+
+pub(crate) fn get_backup(session: &mut Session, arguments: &Arguments) -> Outcome {
+    get(session, arguments, FileArea::Backup)
+}
+
+/// Writes a file to standard output as it is, part by part.
+fn get(session: &Session, arguments: &Arguments, area: FileArea) -> Outcome {
     let refused = |what: &str| Problem {
         code: "output",
         what: what.to_owned(),
         place: "standard output".to_owned(),
-        next: "send it to a file: ssh admin@HOST file get capture NAME > NAME".to_owned(),
+        next: "send it to a file: ssh admin@HOST file get … NAME > NAME".to_owned(),
     };
     if session.is_json {
-        return Err(refused("a capture cannot be JSON").into());
+        return Err(refused("such a file cannot be JSON").into());
     }
     if io::stdout().is_terminal() || session.is_interactive() {
-        return Err(refused("a capture is nothing that a terminal can show").into());
+        return Err(refused("such a file is nothing that a terminal can show").into());
     }
     let name = arguments.required("NAME").to_owned();
     let mut out = io::stdout().lock();
     let mut offset = 0;
     loop {
         let answer = session.ask_platform(&platform::Request::ReadFile {
-            area: FileArea::Capture,
+            area,
             name: name.clone(),
             offset,
             limit_bytes: platform::MAX_FILE_PART_BYTES,

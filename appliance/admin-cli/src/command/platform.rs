@@ -109,6 +109,27 @@ pub(crate) fn unset_syslog(session: &mut Session, _: &Arguments) -> Outcome {
     session.show_platform(&Request::SetSyslog { syslog: None })
 }
 
+pub(crate) fn trust(session: &mut Session, _: &Arguments) -> Outcome {
+    session.show_platform(&Request::ShowTrust)
+}
+
+pub(crate) fn set_trust(session: &mut Session, _: &Arguments) -> Outcome {
+    let pem = Some(pem(session)?);
+    session.show_platform(&Request::SetTrust { pem })
+}
+
+pub(crate) fn unset_trust(session: &mut Session, _: &Arguments) -> Outcome {
+    session.show_platform(&Request::SetTrust { pem: None })
+}
+
+pub(crate) fn client_key(session: &mut Session, _: &Arguments) -> Outcome {
+    session.show_platform(&Request::ShowClientKey)
+}
+
+pub(crate) fn forget_host(session: &mut Session, arguments: &Arguments) -> Outcome {
+    session.show_platform(&Request::ForgetHost { host: arguments.required("HOST").to_owned() })
+}
+
 /// The certificates, pasted or sent.
 fn pem(session: &mut Session) -> Result<String, Failure> {
     let unusable = |what: String| Problem {

@@ -120,6 +120,35 @@ pub(crate) fn both_passwords(
     Ok((current?, line()?))
 }
 
+/// A secret: from a person, or the next line of standard input.
+pub(crate) fn secret(session: &mut Session, prompt: &str) -> Result<Secret, Failure> {
+    if terminal::is_interactive() {
+        session.has_stale_input = true;
+        return asked(prompt);
+    }
+    match input_line(MAX_PASSWORD_BYTES)? {
+        Some(line) => Ok(platform::secret(line)),
+        None => Err(refused_password("standard input holds no line for it").into()),
+    }
+}
+
+/// The password of a user on another machine, where the word `password` says that there is one.
+pub(crate) fn password_of_another(
+    session: &mut Session,
+    arguments: &Arguments,
+) -> Result<Option<Secret>, Failure> {
+    if arguments.has("password") { secret(session, "Password: ").map(Some) } else { Ok(None) }
+}
+
+/// A passphrase to come: from a person, who types it twice, or from standard input.
+pub(crate) fn new_passphrase(session: &mut Session) -> Result<Secret, Failure> {
+    let first = secret(session, "New passphrase: ")?;
+    if terminal::is_interactive() && first != secret(session, "The same again: ")? {
+        return Err(refused_password("the two passphrases differ").into());
+    }
+    Ok(first)
+}
+
 fn asked(prompt: &str) -> Result<Secret, Failure> {
     let unreadable =
         |error: io::Error| refused_password(&format!("the password cannot be read: {error}"));

@@ -56,6 +56,19 @@ const fn look(
     }
 }
 
+const UPLOAD: Slot =
+    Slot { name: "NAME", kind: Kind::Text, help: "letters, digits, dots, hyphens and underscores" };
+
+const BACKUP: Slot =
+    Slot { name: "NAME", kind: Kind::Text, help: "a backup that \"file list backup\" names" };
+
+/// The password of a user on another machine.
+const PASSWORD: Extra = Extra {
+    word: "password",
+    value: None,
+    help: "ask for the user's password, or read it from standard input",
+};
+
 /// That nobody is to be asked.
 const FORCE: Extra =
     Extra { word: "force", value: None, help: "without asking, as scripts need it" };
@@ -83,6 +96,7 @@ const GROUPS: &[(&[&str], &str)] = &[
     (&["show", "cli"], "how this shell behaves"),
     (&["set"], "change a setting"),
     (&["set", "cli"], "how this shell behaves"),
+    (&["show", "ssh", "client"], "how this machine signs in elsewhere"),
     (&["show", "ssh"], "who may sign in over SSH"),
     (&["set", "network"], "addresses, name servers, the machine's name"),
     (&["set", "network", "ip"], "the IPv4 address"),
@@ -91,18 +105,28 @@ const GROUPS: &[(&[&str], &str)] = &[
     (&["set", "sip"], "the SIP side"),
     (&["set", "ssh"], "who may sign in over SSH"),
     (&["set", "log"], "how much is logged"),
+    (&["set", "backup"], "what backups are encrypted with"),
     (&["unset"], "take a setting back"),
+    (&["unset", "backup"], "what backups are encrypted with"),
     (&["unset", "log"], "how much is logged"),
     (&["unset", "network"], "name servers, the size of packets"),
     (&["unset", "time"], "time servers"),
     (&["unset", "sip"], "the SIP side"),
-    (&["unset", "ssh"], "who may sign in over SSH"),
+    (&["unset", "ssh"], "who may sign in over SSH, keys of other hosts"),
     (&["user"], "administer users"),
     (&["utils"], "work on the node itself"),
     (&["utils", "service"], "the services of the node"),
-    (&["utils", "system"], "restart or shut down"),
+    (&["utils", "system"], "restart, shut down, upgrade"),
+    (&["utils", "system", "upgrade"], "install another version"),
+    (
+        &["utils", "system", "upgrade", "install"],
+        "install a bundle into the slot that does not run",
+    ),
+    (&["utils", "backup"], "make backups, put them back"),
+    (&["utils", "backup", "restore"], "put a backup in the place of everything"),
     (&["utils", "network"], "look at the network with tools"),
-    (&["file"], "logs and captures"),
+    (&["file"], "logs, captures, backups, uploads"),
+    (&["file", "put"], "take what is sent"),
     (&["file", "delete"], "delete"),
     (&["file", "list"], "list what there is"),
     (&["file", "view"], "show from the beginning"),

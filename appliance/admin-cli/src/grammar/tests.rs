@@ -157,7 +157,7 @@ fn unknown_words_are_pointed_at_with_the_nearest_that_are_known() {
     assert_eq!(lines[2], "       ^ \"statsu\" is not known here; nearest: status");
     assert_eq!(lines[3], "  \"show ?\" lists what may stand there");
     assert!(misuse("xyzzy").lines()[2].contains("possible here: show, set, unset, user, utils"));
-    assert!(misuse("show version now").lines()[2].contains("too much"));
+    assert!(misuse("show hardware now").lines()[2].contains("too much"));
     assert!(misuse("show log lines 20 lines 30").lines()[2].contains("not known here"));
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn status(status: &Status, zone: &Zone) -> Vec<String> {
         .add("Registrations", status.registrations.to_string())
         .add("Publications", status.publications.to_string())
         .add("Subscriptions", status.subscriptions.to_string())
+        .add("Calls ringing", status.ringing_calls.to_string())
         .add("Connections", status.connections.to_string())
         .lines();
     lines.push(String::new());

@@ -3,7 +3,9 @@
 use admin_api::platform::answer::{
     Answer, File, Network, NetworkChanged, Platform, Recovery, SshKey, Syslog, Time,
 };
+use admin_api::platform::backup::{BackupFile, BackupPlace, BackupWork, Backups};
 use admin_api::platform::settings::{Ipv4Settings, Ipv6Settings, SipSettings};
+use admin_api::platform::upgrade::{SlotFacts, SwitchFacts, Upgrade, UpgradeState};
 
 use super::text::{or_dash, safe, size, yes};
 use super::{Fields, Table, Zone, log, node};
@@ -29,8 +31,151 @@ pub(crate) fn answer(answer: &Answer, zone: &Zone) -> Vec<String> {
         Answer::LogLines(lines) => lines.lines.iter().map(|line| log::line(line, zone)).collect(),
         Answer::Files(list) => files(list, zone),
         Answer::FilePart(part) => vec![format!("{} of base64", size(part.size_bytes))],
+        Answer::Upgrade(shown) => upgrade(shown, zone),
+        Answer::Backups(shown) => backups(shown, zone),
+        Answer::BackupFiles(list) => backup_files(list),
+        Answer::Trust { certificates } if certificates.is_empty() => {
+            vec!["No server's certificate is trusted.".to_owned()]
+        }
+        Answer::Trust { certificates } => certificates.iter().map(|text| safe(text)).collect(),
+        Answer::ClientKey { key } => vec![safe(key)],
         Answer::ToolOutput(output) => output.lines.iter().map(|line| safe(line)).collect(),
     }
+}
+
+fn upgrade(upgrade: &Upgrade, zone: &Zone) -> Vec<String> {
+    let mut table =
+        Table::new(&["SLOT", "VERSION", "RUNS", "NEXT", "READY", "FAILED STARTS", "INSTALLED"]);
+    for slot in &upgrade.slots {
+        table.row([
+            slot.name.clone(),
+            or_dash(slot.version.clone()),
+            yes(slot.is_running).to_owned(),
+            yes(slot.is_next).to_owned(),
+            yes(slot.is_installed).to_owned(),
+            slot.failed_starts.to_string(),
+            or_dash(slot.installed_unix_ms.map(|at| zone.time(at))),
+        ]);
+    }
+    let mut lines = table.lines();
+    lines.extend(upgrade.slots.iter().flat_map(|slot| failed(slot, zone)));
+    if let Some(switch) = &upgrade.latest_switch {
+        lines.push(String::new());
+        lines.push(switched(switch, zone));
+    }
+    let state = match &upgrade.state {
+        UpgradeState::Idle => None,
+        UpgradeState::Running { version, percent, step } => {
+            Some(format!("Installing {version}: {percent} %, {step}"))
+        }
+        UpgradeState::Installed { version } => Some(format!(
+            "{version} is installed: \"utils system switch-version\" restarts into it."
+        )),
+        UpgradeState::Failed { why } => Some(format!("The latest installation failed: {why}")),
+    };
+    if let Some(state) = state {
+        lines.push(String::new());
+        lines.push(safe(&state));
+    }
+    lines
+}
+
+fn backups(shown: &Backups, zone: &Zone) -> Vec<String> {
+    let place = |place: &BackupPlace| match place {
+        BackupPlace::Here => "this machine".to_owned(),
+        BackupPlace::Disk => "the disk LAMPLIGHT".to_owned(),
+        BackupPlace::Url { url, .. } => url.clone(),
+    };
+    let schedule = shown.schedule.as_ref().map(|schedule| {
+        format!(
+            "every day at {:02}:{:02} to {}, {} kept",
+            schedule.minute_of_day / 60,
+            schedule.minute_of_day % 60,
+            place(&schedule.place),
+            schedule.keep
+        )
+    });
+    let latest = shown.latest.as_ref().map(|latest| {
+        let how = latest.fault.as_ref().map_or_else(String::new, |why| format!(", failed: {why}"));
+        format!("{}: {} to {}{how}", zone.time(latest.at_unix_ms), latest.name, latest.place)
+    });
+    let work = match &shown.work {
+        BackupWork::Idle => None,
+        BackupWork::Running { step } => Some(format!("Under way: {step}")),
+        BackupWork::Done { what } => Some(format!("Done: {what}.")),
+        BackupWork::Failed { why } => Some(format!("Failed: {why}")),
+    };
+    let mut lines = Fields::default()
+        .add("Passphrase", if shown.has_passphrase { "set" } else { "not set" })
+        .add("Schedule", schedule.unwrap_or_else(|| "none".to_owned()))
+        .maybe("Next", shown.next_unix_ms.map(|at| zone.time(at)))
+        .add("Latest", latest.unwrap_or_else(|| "none".to_owned()))
+        .lines();
+    lines.extend(work.map(|work| safe(&work)));
+    lines
+}
+
+fn backup_files(list: &[BackupFile]) -> Vec<String> {
+    if list.is_empty() {
+        return vec!["There is no backup.".to_owned()];
+    }
+    let mut table = Table::new(&["NAME", "SIZE"]);
+    for file in list {
+        table.row([file.name.clone(), or_dash(file.size_bytes.map(size))]);
+    }
+    table.lines()
+}
+
+/// One slot by itself.
+pub(crate) fn slot(slot: &SlotFacts, zone: &Zone) -> Vec<String> {
+    let mut lines = Fields::default()
+        .add("Slot", &slot.name)
+        .add("Version", or_dash(slot.version.clone()))
+        .add("Runs", yes(slot.is_running))
+        .add("Started next", yes(slot.is_next))
+        .add("Can be started", yes(slot.is_installed))
+        .maybe("Installed", slot.installed_unix_ms.map(|at| zone.time(at)))
+        .lines();
+    lines.extend(failed(slot, zone));
+    lines
+}
+
+fn failed(slot: &SlotFacts, zone: &Zone) -> Vec<String> {
+    let Some(failure) = &slot.failure else { return Vec::new() };
+    let starts = match failure.starts {
+        1 => "1 start".to_owned(),
+        starts => format!("{starts} starts"),
+    };
+    let at = zone.time(failure.at_unix_ms);
+    let mut lines = vec![
+        String::new(),
+        format!("Slot {} was left on {at} after {starts}: it did not become healthy.", slot.name),
+    ];
+    if failure.lines.is_empty() {
+        lines.push(
+            "  Its starts left no error in the log: they did not come far enough to keep one."
+                .to_owned(),
+        );
+    }
+    lines.extend(failure.lines.iter().map(|line| format!("  {}", safe(line))));
+    lines
+}
+
+fn switched(switch: &SwitchFacts, zone: &Zone) -> String {
+    let how = match (switch.has_failed, switch.without_service_ms) {
+        (true, _) => format!("failed, and slot {} runs again", switch.from),
+        (false, None) => "is not finished".to_owned(),
+        (false, Some(ms)) => {
+            format!("SIP was not answered for {}.{} s", ms / 1_000, ms % 1_000 / 100)
+        }
+    };
+    let data = if switch.is_data_carried { "" } else { "; the slot has its own, older data" };
+    format!(
+        "Latest switch, {} to {} on {}: {how}{data}.",
+        switch.from,
+        switch.to,
+        zone.time(switch.at_unix_ms)
+    )
 }
 
 fn joined(list: impl IntoIterator<Item = impl ToString>, none: &str) -> String {

@@ -4,9 +4,12 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use admin_api::platform::request::Request;
+use admin_api::platform::backup::{BackupPlace, BackupSchedule, BackupSource};
+use admin_api::platform::request::{FileArea, Request};
 use admin_api::platform::settings::{Ipv4Settings, Ipv6Settings, SipSettings};
 use admin_api::platform::tool::Tool;
+use admin_api::platform::upgrade::UpgradeSource;
+use admin_api::secret::Secret;
 use serde_json::Value;
 
 use crate::platform::Platform;
@@ -52,6 +55,21 @@ const LOOKS: &[(&str, &str, &str)] = &[
     ("file list log", "logs", "kernel"),
     ("file view log kernel", "log_lines", "\\u{1b}]0;x\\u{7}link up"),
     ("file list capture", "files", "trunk.pcap"),
+    ("file list upload", "files", "trunk.pcap"),
+    ("file list backup", "files", "trunk.pcap"),
+    ("show upgrade", "upgrade", "presenced: no store\\u{1b}[2J"),
+    (
+        "show upgrade",
+        "upgrade",
+        "A to B on 2026-11-18T11:06:40+00:00: failed, and slot A runs again",
+    ),
+    ("show version active", "version", "Runs            yes"),
+    ("show version inactive", "failure", "left on 2026-11-18T11:06:40+00:00 after 3 starts"),
+    ("show backup", "backups", "every day at 02:30 to sftp://a@h/x\\u{7}, 14 kept"),
+    ("show backup", "backups", "failed: the server is full\\u{1b}[2J"),
+    ("utils backup list", "backup_files", "lamp.lamplight.age\\u{1b}[2J"),
+    ("show trust", "trust", "AB:CD\\u{7}"),
+    ("show ssh client key", "client_key", "ssh-ed25519 AAAA\\u{1b}[2J"),
 ];
 
 fn with_capture() -> Platform {
@@ -104,6 +122,8 @@ fn every_change_reaches_the_platform_as_it_was_meant() {
         gateway: Some("fe80::1".parse().unwrap()),
     };
     let key = "ssh-ed25519 AAAA anna@x".to_owned();
+    let name = |name: &str| name.to_owned();
+    let url = |user: &str| format!("https://{user}h/l.raucb");
     let table = [
         ("set network ip dhcp force", Request::SetIpv4(Ipv4Settings::Dhcp)),
         ("set network ip static 192.0.2.5/24 force", Request::SetIpv4(address(None))),
@@ -135,6 +155,38 @@ fn every_change_reaches_the_platform_as_it_was_meant() {
             Request::DeleteSshKey { fingerprint: "SHA256:abc".to_owned() },
         ),
         ("utils service restart ssh force", Request::RestartService { name: "ssh".to_owned() }),
+        ("unset trust", Request::SetTrust { pem: None }),
+        ("unset ssh host h.test", Request::ForgetHost { host: "h.test".to_owned() }),
+        ("utils system upgrade install disk", Request::InstallUpgrade(UpgradeSource::Disk)),
+        (
+            "utils system upgrade install upload l.raucb",
+            Request::InstallUpgrade(UpgradeSource::Upload { name: "l.raucb".to_owned() }),
+        ),
+        (
+            "utils system upgrade install url https://h/l.raucb",
+            Request::InstallUpgrade(UpgradeSource::Url { url: url(""), password: None }),
+        ),
+        ("utils system upgrade install disk switch force", Request::SwitchVersion),
+        ("utils system upgrade cancel", Request::CancelUpgrade),
+        ("utils system switch-version force", Request::SwitchVersion),
+        ("utils system factory-reset force", Request::FactoryReset),
+        ("file delete backup x", Request::DeleteFile { area: FileArea::Backup, name: name("x") }),
+        ("file delete upload x", Request::DeleteFile { area: FileArea::Upload, name: name("x") }),
+        ("unset backup passphrase", Request::SetBackupPassphrase { passphrase: None }),
+        ("utils backup schedule off", Request::SetBackupSchedule { schedule: None }),
+        (
+            "utils backup schedule 02:30 disk keep 3",
+            Request::SetBackupSchedule {
+                schedule: Some(BackupSchedule {
+                    minute_of_day: 150,
+                    place: BackupPlace::Disk,
+                    keep: 3,
+                }),
+            },
+        ),
+        ("utils backup create", Request::CreateBackup(BackupPlace::Here)),
+        ("utils backup create disk", Request::CreateBackup(BackupPlace::Disk)),
+        ("utils backup list disk", Request::ListBackups(BackupPlace::Disk)),
         ("utils system restart force", Request::Restart),
         ("utils system shutdown force", Request::Shutdown),
     ];
@@ -152,6 +204,58 @@ fn every_change_reaches_the_platform_as_it_was_meant() {
     appliance(&platform, &server, &["-c", line], pem);
     let Some(Request::SetSyslog { syslog: Some(syslog) }) = platform.last() else { panic!() };
     assert_eq!((syslog.port, syslog.trust_pem.as_str()), (1_514, pem));
+    appliance(&platform, &server, &["-c", "set trust"], pem);
+    assert_eq!(platform.last(), Some(Request::SetTrust { pem: Some(pem.to_owned()) }));
+    let secret = |text: &str| Secret::new(text.to_owned());
+    for (line, input, request) in [
+        (
+            "utils system upgrade install url https://a@h/l.raucb password",
+            "sesame\n",
+            Request::InstallUpgrade(UpgradeSource::Url {
+                url: url("a@"),
+                password: Some(secret("sesame")),
+            }),
+        ),
+        (
+            "set backup passphrase",
+            "five words are long enough\n",
+            Request::SetBackupPassphrase { passphrase: Some(secret("five words are long enough")) },
+        ),
+        (
+            "utils backup create url https://a@h/l.raucb password",
+            "sesame\n",
+            Request::CreateBackup(BackupPlace::Url {
+                url: url("a@"),
+                password: Some(secret("sesame")),
+            }),
+        ),
+        (
+            "utils backup restore url https://a@h/l.raucb password with-network force",
+            "sesame\nfive words\n",
+            Request::RestoreBackup {
+                source: BackupSource::Url { url: url("a@"), password: Some(secret("sesame")) },
+                passphrase: secret("five words"),
+                with_network: true,
+            },
+        ),
+        (
+            "utils backup restore disk force",
+            "five words\n",
+            Request::RestoreBackup {
+                source: BackupSource::Disk { name: None },
+                passphrase: secret("five words"),
+                with_network: false,
+            },
+        ),
+    ] {
+        let output = appliance(&platform, &server, &["-c", line], input);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{line}");
+        assert_eq!(platform.last(), Some(request), "{line}");
+    }
+    for wrong in ["utils backup schedule 25:00", "utils backup create disk url https://h/"] {
+        let output = appliance(&platform, &server, &["-c", wrong], "");
+        assert_ne!(output.status.code(), Some(0), "{wrong}");
+    }
     let words = ["-c", "set password password-stdin"];
     let output = appliance(&platform, &server, &words, "open sesame\nnew password\n");
     assert_eq!(output.status.code(), Some(0));
@@ -171,6 +275,10 @@ fn what_cuts_service_wants_a_yes_or_force() {
         "utils system restart",
         "utils system shutdown",
         "utils service restart presence",
+        "utils system switch-version",
+        "utils system upgrade install disk switch",
+        "utils system factory-reset",
+        "utils backup restore disk",
     ];
     for line in lines {
         let output = appliance(&platform, &server, &["-c", line], "yes\n");
@@ -178,6 +286,8 @@ fn what_cuts_service_wants_a_yes_or_force() {
         assert!(text(&output.stderr).contains("add force"), "{line}");
     }
     assert_eq!(platform.last(), None);
+    let output = appliance(&platform, &server, &["-c", "utils system switch-version"], "");
+    assert!(text(&output.stderr).contains("2 calls ring now"), "{output:?}");
 
     let sockets = format!(
         "--socket {} --platform-socket {}",

@@ -8,9 +8,13 @@ use admin_api::answer::system::{Service, ServiceState};
 use admin_api::platform::answer::{
     Answer, FilePart, Interface, Network, NetworkChanged, Syslog, Time,
 };
+use admin_api::platform::backup::{
+    BackupFile, BackupPlace, BackupSchedule, BackupWork, Backups, LatestBackup,
+};
 use admin_api::platform::request::Request;
 use admin_api::platform::settings::{Ipv4Settings, Ipv6Settings, SetUp, SipSettings};
 use admin_api::platform::tool::ToolOutput;
+use admin_api::platform::upgrade::{SlotFacts, SlotFailure, SwitchFacts, Upgrade, UpgradeState};
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::secret::Secret;
 
@@ -204,6 +208,72 @@ pub(crate) fn answer(state: &mut State, request: Request) -> Result<Answer, Refu
             state.is_stopped = true;
             Answer::ToolOutput(tool(state, 0))
         }
+        Request::ShowUpgrade | Request::InstallUpgrade(_) | Request::CancelUpgrade => {
+            Answer::Upgrade(upgrade())
+        }
+        Request::ShowBackups
+        | Request::SetBackupPassphrase { .. }
+        | Request::SetBackupSchedule { .. }
+        | Request::CreateBackup(_)
+        | Request::RestoreBackup { .. } => Answer::Backups(Box::new(backups())),
+        Request::ListBackups(_) => Answer::BackupFiles(vec![BackupFile {
+            name: "lamp.lamplight.age\u{1b}[2J".to_owned(),
+            size_bytes: None,
+        }]),
+        Request::ShowTrust => Answer::Trust { certificates: vec!["SHA-256 AB:CD\u{7}".to_owned()] },
+        Request::SetTrust { .. } => Answer::Trust { certificates: Vec::new() },
+        Request::ShowClientKey => Answer::ClientKey { key: "ssh-ed25519 AAAA\u{1b}[2J".to_owned() },
         _ => Answer::Done,
     })
+}
+
+/// Slot B was left again, with something evil in its log.
+fn upgrade() -> Upgrade {
+    let slot = |name: &str, is_running| SlotFacts {
+        name: name.to_owned(),
+        is_running,
+        is_next: is_running,
+        is_good: true,
+        is_installed: true,
+        failed_starts: u32::from(!is_running) * 3,
+        version: Some("1.2.3".to_owned()),
+        installed_unix_ms: Some(NOW),
+        failure: (!is_running).then(|| SlotFailure {
+            version: Some("1.2.3".to_owned()),
+            at_unix_ms: NOW,
+            starts: 3,
+            lines: vec!["presenced: no store\u{1b}[2J".to_owned()],
+        }),
+    };
+    Upgrade {
+        slots: vec![slot("A", true), slot("B", false)],
+        state: UpgradeState::Installed { version: "1.2.3".to_owned() },
+        latest_switch: Some(SwitchFacts {
+            from: "A".to_owned(),
+            to: "B".to_owned(),
+            at_unix_ms: NOW,
+            is_data_carried: true,
+            without_service_ms: None,
+            has_failed: true,
+        }),
+    }
+}
+
+fn backups() -> Backups {
+    Backups {
+        has_passphrase: true,
+        schedule: Some(BackupSchedule {
+            minute_of_day: 150,
+            place: BackupPlace::Url { url: "sftp://a@h/x\u{7}".to_owned(), password: None },
+            keep: 14,
+        }),
+        next_unix_ms: Some(NOW),
+        latest: Some(LatestBackup {
+            at_unix_ms: NOW,
+            name: "lamp.lamplight.age".to_owned(),
+            place: "sftp://a@h/x".to_owned(),
+            fault: Some("the server is full\u{1b}[2J".to_owned()),
+        }),
+        work: BackupWork::Done { what: "made\u{7}".to_owned() },
+    }
 }

@@ -34,6 +34,7 @@ pub(crate) fn status() -> Status {
         registrations: 1,
         publications: 1,
         subscriptions: 1,
+        ringing_calls: 2,
         connections: 0,
         alarms: 1,
         listeners: vec![listener()],

@@ -211,6 +211,7 @@ impl State {
                 let all = all.collect();
                 Answer::Registrations(self.page(all, &page)?)
             }
+            Request::TakeSnapshot => Answer::SnapshotTaken,
             Request::ShowAlarms => Answer::Alarms(sample::alarms()),
             Request::ShowTechSupport => Answer::TechSupport(Box::new(sample::tech_support(
                 self.log_levels(),

@@ -26,11 +26,11 @@ fn a_question_mark_lists_what_may_follow_and_keeps_the_line() {
     terminal.send(CTRL_C);
     terminal.expect(PROMPT);
     // In the middle of a line, what stands behind the cursor is kept as well.
-    terminal.send("show anna\x1b[D\x1b[D\x1b[D\x1b[D?");
-    terminal.expect("registrations");
-    terminal.expect("admin: show anna");
-    terminal.send("user \r");
-    terminal.expect("sip:anna@example.test");
+    terminal.send("user anna\x1b[D\x1b[D\x1b[D\x1b[D?");
+    terminal.expect("password");
+    terminal.expect("admin: user anna");
+    terminal.send("disable \r");
+    terminal.expect("is disabled");
 }
 
 #[test]

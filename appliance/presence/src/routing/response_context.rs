@@ -121,6 +121,12 @@ impl Routing {
         (context.generation == id.generation).then_some((&context.request, context.flow))
     }
 
+    /// Calls that were passed on and have no final answer.
+    pub(crate) fn ringing_calls(&self) -> usize {
+        let is_ringing = |c: &Context| c.request.method == Method::Invite && !c.is_answered;
+        self.contexts.iter().filter(|(_, context)| is_ringing(context)).count()
+    }
+
     fn remove(&mut self, id: BranchId) -> Option<Context> {
         self.context_mut(id)?;
         let context = self.contexts.remove(id.context as usize);

@@ -63,6 +63,7 @@ pub(super) async fn status(node: &Node) -> Result<Status, Refusal> {
         registrations: number(totals.bindings),
         publications: number(totals.publications),
         subscriptions: number(totals.subscriptions),
+        ringing_calls: number(totals.ringing_calls),
         connections: number(node.admission.open()),
         alarms: number(standing.len()),
         listeners: listeners(node),

@@ -137,3 +137,27 @@ fn what_waits_is_bounded_but_a_waiting_key_can_always_be_renewed() {
         pending.changes.iter().map(|(key, waiting)| waiting_bytes(key, waiting)).sum();
     assert_eq!(pending.bytes, expected);
 }
+
+#[test]
+fn a_snapshot_that_is_asked_for_holds_what_was_queued_before() {
+    let mut fixture = start();
+    fixture.queue.save(SaveSequence(1), vec![change("a", "1")]);
+    fixture.event();
+    let made = fixture.queue.snapshot().blocking_recv();
+    assert_eq!(made, Ok(true));
+    // The second step completed it.
+    assert_eq!(fixture.memory.snapshots.load(Ordering::SeqCst), 2);
+    fixture.queue.close();
+    assert!(fixture.thread.join().unwrap());
+}
+
+#[test]
+fn one_that_has_begun_before_it_was_asked_for_is_not_the_one() {
+    let mut asked = Asked { is_under_way: true, ..Asked::default() };
+    let (done, mut on_done) = oneshot::channel();
+    assert!(asked.add(&mut vec![done]));
+    assert!(asked.answer(true), "another is due");
+    on_done.try_recv().unwrap_err();
+    assert!(!asked.answer(true));
+    assert_eq!(on_done.try_recv(), Ok(true));
+}

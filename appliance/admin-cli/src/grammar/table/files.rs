@@ -1,7 +1,7 @@
 //! `file …`
 
-use super::{Command, Extra, Kind, LINES, LOG, Level, Slot, look};
-use crate::command::file;
+use super::{BACKUP, Command, Extra, Kind, LINES, LOG, Level, Slot, UPLOAD, look};
+use crate::command::{backup, file, upgrade};
 
 const CAPTURE: Slot =
     Slot { name: "NAME", kind: Kind::Capture, help: "a capture that \"file list capture\" names" };
@@ -80,5 +80,47 @@ pub(super) const COMMANDS: &[Command] = &[
         details: "",
         example: "file delete capture trunk.pcap",
         run: file::delete_capture,
+    },
+    look(&["file", "list", "backup"], "list the backups on this machine", "", backup::list_here),
+    Command {
+        words: &["file", "get", "backup"],
+        values: &[BACKUP],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "write a backup out as it is",
+        details: "To a file on the side of whoever asks: ssh admin@HOST file get backup NAME > NAME. The age program opens it too.",
+        example: "file get backup lamplight-lamp1-20260301T023000Z.lamplight.age",
+        run: file::get_backup,
+    },
+    Command {
+        words: &["file", "delete", "backup"],
+        values: &[BACKUP],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "delete a backup",
+        details: "",
+        example: "file delete backup lamplight-lamp1-20260301T023000Z.lamplight.age",
+        run: backup::delete_here,
+    },
+    look(&["file", "list", "upload"], "list what was uploaded", "", upgrade::list_upload),
+    Command {
+        words: &["file", "put", "upload"],
+        values: &[UPLOAD],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "take a file from standard input",
+        details: "For an upgrade. It replaces what was uploaded before. From the side of whoever asks: ssh admin@HOST file put upload lamplight.raucb < lamplight.raucb",
+        example: "file put upload lamplight.raucb",
+        run: upgrade::put_upload,
+    },
+    Command {
+        words: &["file", "delete", "upload"],
+        values: &[UPLOAD],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "delete what was uploaded",
+        details: "",
+        example: "file delete upload lamplight.raucb",
+        run: upgrade::delete_upload,
     },
 ];

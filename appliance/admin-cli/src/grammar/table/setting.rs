@@ -1,7 +1,7 @@
 //! `set …` and `unset …`
 
 use super::{AREA, Command, Extra, FORCE, Kind, LEVEL, Level, PORT, Slot};
-use crate::command::{network, platform, set, unset};
+use crate::command::{backup, network, platform, set, unset};
 
 const GATEWAY: Slot =
     Slot { name: "GATEWAY", kind: Kind::Ipv4, help: "another host of the network" };
@@ -240,6 +240,36 @@ pub(super) const COMMANDS: &[Command] = &[
         run: platform::set_syslog,
     },
     Command {
+        words: &["set", "backup", "passphrase"],
+        values: &[],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "set what backups are encrypted with",
+        details: "Twelve characters at least. It is asked for twice, or read from the first line of standard input. Without it no backup can be opened, by nobody: keep it where a fire does not reach it.",
+        example: "set backup passphrase",
+        run: backup::set_passphrase,
+    },
+    Command {
+        words: &["unset", "backup", "passphrase"],
+        values: &[],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "forget the passphrase of backups",
+        details: "",
+        example: "",
+        run: backup::unset_passphrase,
+    },
+    Command {
+        words: &["set", "trust"],
+        values: &[],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "believe the certificates of HTTPS servers",
+        details: "For servers that bundles are fetched from and backups are left at. The PEM certificates of the servers, or of the authorities that they may come from, are pasted at the terminal, or read from standard input; they replace those before.",
+        example: "set trust",
+        run: platform::set_trust,
+    },
+    Command {
         words: &["set", "ssh", "key"],
         values: &[Slot {
             name: "KEY",
@@ -323,6 +353,26 @@ pub(super) const COMMANDS: &[Command] = &[
         details: "",
         example: "",
         run: platform::unset_syslog,
+    },
+    Command {
+        words: &["unset", "trust"],
+        values: &[],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "believe no HTTPS server's certificate",
+        details: "Bundles are still fetched, since their signature proves them; passwords are not sent.",
+        example: "",
+        run: platform::unset_trust,
+    },
+    Command {
+        words: &["unset", "ssh", "host"],
+        values: &[Slot { name: "HOST", kind: Kind::Text, help: "a name or an address" }],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "forget the key of an SFTP server",
+        details: "A server's key is kept at the first contact, and another one is refused from then on.",
+        example: "unset ssh host backup.example.org",
+        run: platform::forget_host,
     },
     Command {
         words: &["unset", "ssh", "key"],

@@ -1,7 +1,7 @@
 //! `show …`
 
 use super::{AREA, Command, Extra, ID, LEVEL, LINES, Level, look, text};
-use crate::command::{platform, show, utils};
+use crate::command::{backup, platform, show, upgrade, utils};
 
 /// The commands, in the order of the manual.
 pub(super) const COMMANDS: &[Command] = &[
@@ -13,6 +13,18 @@ pub(super) const COMMANDS: &[Command] = &[
         show::status,
     ),
     look(&["show", "version"], "show what is installed", "", show::version),
+    look(
+        &["show", "version", "active"],
+        "show what is in the slot that runs",
+        "",
+        upgrade::show_active,
+    ),
+    look(
+        &["show", "version", "inactive"],
+        "show what is in the other slot",
+        "Also why it was left, where it was.",
+        upgrade::show_inactive,
+    ),
     look(
         &["show", "hardware"],
         "show the machine and how it was recognised",
@@ -113,6 +125,12 @@ pub(super) const COMMANDS: &[Command] = &[
         example: "show log lines 20 at-least warn",
         run: show::log,
     },
+    look(
+        &["show", "upgrade"],
+        "show the two slots and how far an upgrade is",
+        "Also which slot failed, when and why, and how long the latest switch took.",
+        upgrade::show,
+    ),
     look(&["show", "log", "level"], "show how much is logged, area by area", "", show::log_levels),
     look(
         &["show", "settings"],
@@ -150,6 +168,19 @@ pub(super) const COMMANDS: &[Command] = &[
         utils::service_list,
     ),
     look(&["show", "ssh", "keys"], "list the public keys that may sign in", "", platform::ssh_keys),
+    look(
+        &["show", "ssh", "client", "key"],
+        "show the public key by which this machine signs in elsewhere",
+        "For SFTP servers that bundles are fetched from and backups are left at.",
+        platform::client_key,
+    ),
+    look(
+        &["show", "trust"],
+        "show whose certificates are believed over HTTPS",
+        "By their fingerprints, as openssl x509 -fingerprint -sha256 prints them.",
+        platform::trust,
+    ),
+    look(&["show", "backup"], "show when backups are made, and the latest", "", backup::show),
     look(&["show", "syslog"], "show where logs are sent", "", platform::syslog),
     look(
         &["show", "tech-support"],

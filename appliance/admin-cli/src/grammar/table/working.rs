@@ -1,7 +1,24 @@
 //! `utils …`
 
-use super::{Command, Extra, FORCE, Kind, Level, PORT, Slot, look};
-use crate::command::{tool, utils};
+use super::{BACKUP, Command, Extra, FORCE, Kind, Level, PASSWORD, PORT, Slot, UPLOAD, look, text};
+use crate::command::{backup, tool, upgrade, utils};
+
+const DISK: Extra =
+    Extra { word: "disk", value: None, help: "on a disk or stick labelled LAMPLIGHT" };
+const URL: Extra = Extra {
+    word: "url",
+    value: text("a URL"),
+    help: "in a directory: https:// or sftp://USER@HOST/DIRECTORY",
+};
+const NETWORK: Extra = Extra {
+    word: "with-network",
+    value: None,
+    help: "with the addresses of the backup, in place of those of this machine",
+};
+/// What restoring does.
+const RESTORE: &str = "Onto a machine of the same or a later version, whatever its size: users beyond its capacity are kept, listed and not served. The passphrase is asked for, or read from the first line of standard input (a password for the URL is read before it). The administrator's password, the keys that may sign in and, unless with-network is given, the addresses stay as they are on this machine. A backup that cannot be used changes nothing.";
+const SWITCH: Extra =
+    Extra { word: "switch", value: None, help: "restart into it once it is installed" };
 
 /// The commands, in the order of the manual.
 pub(super) const COMMANDS: &[Command] = &[
@@ -24,6 +41,165 @@ pub(super) const COMMANDS: &[Command] = &[
         details: "It must be switched on by hand.",
         example: "utils system shutdown",
         run: utils::shutdown,
+    },
+    Command {
+        words: &["utils", "system", "upgrade", "install", "disk"],
+        values: &[],
+        extras: &[SWITCH, FORCE],
+        level: Level::Administrator,
+        summary: "install the bundle on a disk labelled LAMPLIGHT",
+        details: "The bundle's signature and product are checked first. Service goes on meanwhile, and the running version stays as it is; \"utils system switch-version\" restarts into the new one. Ctrl-C stops looking, not installing.",
+        example: "utils system upgrade install disk",
+        run: upgrade::install_disk,
+    },
+    Command {
+        words: &["utils", "system", "upgrade", "install", "upload"],
+        values: &[UPLOAD],
+        extras: &[SWITCH, FORCE],
+        level: Level::Administrator,
+        summary: "install a bundle that was uploaded",
+        details: "As from a disk. \"file put upload\" brings the bundle here.",
+        example: "utils system upgrade install upload lamplight.raucb",
+        run: upgrade::install_upload,
+    },
+    Command {
+        words: &["utils", "system", "upgrade", "install", "url"],
+        values: &[Slot {
+            name: "URL",
+            kind: Kind::Text,
+            help: "https://, http:// or sftp://USER@HOST/",
+        }],
+        extras: &[PASSWORD, SWITCH, FORCE],
+        level: Level::Administrator,
+        summary: "fetch a bundle and install it",
+        details: "As from a disk. What broke off goes on where it was when the same is asked again. With SFTP this machine signs in by its key (\"show ssh client key\") unless a password is given, and keeps the server's key at the first contact; a path that begins with /~/ is in the user's directory.",
+        example: "utils system upgrade install url https://files.example.org/lamplight.raucb",
+        run: upgrade::install_url,
+    },
+    Command {
+        words: &["utils", "system", "upgrade", "cancel"],
+        values: &[],
+        extras: &[],
+        level: Level::Administrator,
+        summary: "end an installation",
+        details: "The running version is as it was; the other slot holds nothing that can be started.",
+        example: "utils system upgrade cancel",
+        run: upgrade::cancel,
+    },
+    Command {
+        words: &["utils", "system", "switch-version"],
+        values: &[],
+        extras: &[FORCE],
+        level: Level::Administrator,
+        summary: "restart into the version in the other slot",
+        details: "Forward after an upgrade, or back. Users, registrations, publications and subscriptions go along; an older version finds what it had when it last ran. A version that does not become healthy in three starts is left again by itself.",
+        example: "utils system switch-version",
+        run: upgrade::switch_version,
+    },
+    Command {
+        words: &["utils", "system", "factory-reset"],
+        values: &[],
+        extras: &[FORCE],
+        level: Level::Administrator,
+        summary: "erase everything, and start as on the first day",
+        details: "Users, settings, passwords, keys, logs, backups on this machine. The software in both slots stays. Files are deleted, not overwritten: a disk that leaves the house is to be destroyed.",
+        example: "utils system factory-reset",
+        run: backup::factory_reset,
+    },
+    Command {
+        words: &["utils", "backup", "create"],
+        values: &[],
+        extras: &[DISK, URL, PASSWORD],
+        level: Level::Administrator,
+        summary: "make a backup",
+        details: "Of settings, certificates, users and all they have, encrypted in the age format. It is made on this machine, read again to be sure, and left on a disk labelled LAMPLIGHT or in a directory at a URL where one is given. The three latest stay on this machine.",
+        example: "utils backup create url sftp://lamp@backup.example.org/srv/lamp",
+        run: backup::create,
+    },
+    Command {
+        words: &["utils", "backup", "schedule"],
+        values: &[Slot {
+            name: "TIME",
+            kind: Kind::Text,
+            help: "a time of the day like 02:30, or off",
+        }],
+        extras: &[
+            DISK,
+            URL,
+            PASSWORD,
+            Extra {
+                word: "keep",
+                value: Some(Slot {
+                    name: "COUNT",
+                    kind: Kind::Number { minimum: 1, maximum: 1_000 },
+                    help: "a number",
+                }),
+                help: "how many are kept there, 14 unless given",
+            },
+        ],
+        level: Level::Administrator,
+        summary: "make a backup every day",
+        details: "As by hand. Older ones of this machine are deleted where that can be done: on a disk and over SFTP. A warning in \"show status\" says when one has failed.",
+        example: "utils backup schedule 02:30 url sftp://lamp@backup.example.org/srv/lamp keep 30",
+        run: backup::schedule,
+    },
+    Command {
+        words: &["utils", "backup", "list"],
+        values: &[],
+        extras: &[DISK, URL, PASSWORD],
+        level: Level::Administrator,
+        summary: "list the backups in a place",
+        details: "On this machine unless another place is given.",
+        example: "utils backup list disk",
+        run: backup::list,
+    },
+    Command {
+        words: &["utils", "backup", "restore", "here"],
+        values: &[BACKUP],
+        extras: &[NETWORK, FORCE],
+        level: Level::Administrator,
+        summary: "put a backup of this machine in the place of everything",
+        details: RESTORE,
+        example: "utils backup restore here lamplight-lamp1-20260301T023000Z.lamplight.age",
+        run: backup::restore_here,
+    },
+    Command {
+        words: &["utils", "backup", "restore", "disk"],
+        values: &[],
+        extras: &[
+            Extra {
+                word: "name",
+                value: text("a backup that \"utils backup list disk\" names"),
+                help: "which, the last by name unless given",
+            },
+            NETWORK,
+            FORCE,
+        ],
+        level: Level::Administrator,
+        summary: "put a backup on a disk labelled LAMPLIGHT in the place of everything",
+        details: RESTORE,
+        example: "utils backup restore disk",
+        run: backup::restore_disk,
+    },
+    Command {
+        words: &["utils", "backup", "restore", "upload"],
+        values: &[UPLOAD],
+        extras: &[NETWORK, FORCE],
+        level: Level::Administrator,
+        summary: "put a backup that was uploaded in the place of everything",
+        details: RESTORE,
+        example: "utils backup restore upload lamp.lamplight.age",
+        run: backup::restore_upload,
+    },
+    Command {
+        words: &["utils", "backup", "restore", "url"],
+        values: &[Slot { name: "URL", kind: Kind::Text, help: "https:// or sftp://USER@HOST/" }],
+        extras: &[PASSWORD, NETWORK, FORCE],
+        level: Level::Administrator,
+        summary: "fetch a backup and put it in the place of everything",
+        details: RESTORE,
+        example: "utils backup restore url sftp://lamp@backup.example.org/srv/lamp/lamp.lamplight.age",
+        run: backup::restore_url,
     },
     look(
         &["utils", "service", "list"],
