@@ -27,7 +27,6 @@ mod slot;
 mod ssh_keys;
 mod syslog;
 mod tools;
-mod trust;
 mod twins;
 mod units;
 mod upgrade;

@@ -28,7 +28,7 @@ use crate::syslog::Forwarding;
 use crate::tools::Tools;
 use crate::units::{self, Bus};
 use crate::upgrade::Upgrades;
-use crate::{clock, files, machine, mounts, reset, ssh_keys, trust, twins, written};
+use crate::{clock, files, machine, mounts, reset, ssh_keys, twins, written};
 
 /// Pause between the answer to a restart and the restart, so that the answer gets out.
 const BEFORE_POWER: Duration = Duration::from_millis(500);

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::journal::{Entry, JOURNALCTL, Output};
-use crate::{file, trust};
+use crate::file;
 
 /// How long connecting, and writing one message, may take.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -160,7 +160,7 @@ async fn forward(
 
 async fn connect(settings: &SyslogSettings) -> Result<TlsStream<TcpStream>, Stopped> {
     let given = trust::certificates(&settings.trust_pem).ok_or(Stopped::Trust)?;
-    let config = trust::client(given).ok_or(Stopped::Trust)?;
+    let config = trust::client(given, Vec::new()).ok_or(Stopped::Trust)?;
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| Stopped::Trust)?;
     let connecting = async {
         let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;

@@ -9,7 +9,7 @@ use admin_api::refusal::{Refusal, RefusalCode};
 use super::{Platform, not_set_up};
 use crate::backup::{self, Backups};
 use crate::settings::Settings;
-use crate::{trust, units};
+use crate::units;
 
 impl Platform {
     pub(super) async fn answer_about_backups(
@@ -88,7 +88,7 @@ impl Platform {
     pub(super) async fn set_trust(&self, pem: Option<String>) -> Result<Answer, Refusal> {
         if pem
             .as_ref()
-            .is_some_and(|pem| trust::certificates(pem).and_then(trust::client).is_none())
+            .is_some_and(|pem| trust::certificates(pem).and_then(|given| trust::client(given, Vec::new())).is_none())
         {
             return Err(Refusal::new(
                 RefusalCode::InvalidValue,

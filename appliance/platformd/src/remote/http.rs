@@ -22,7 +22,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{CONNECT_WITHIN, Remote, SILENT_FOR, Scheme};
-use crate::trust;
 
 /// How often a server may say that something is elsewhere.
 const MOST_REDIRECTS: u32 = 5;
@@ -241,7 +240,7 @@ async fn connect(remote: &Remote, believed: &Believed) -> Result<Box<dyn Stream>
     }
     let config = match believed {
         Believed::Anybody => trust::anybody(),
-        Believed::Given(pem) => trust::certificates(pem).and_then(trust::client),
+        Believed::Given(pem) => trust::certificates(pem).and_then(|given| trust::client(given, Vec::new())),
     };
     let config = config.ok_or("the certificates that are trusted cannot be used")?;
     let name = ServerName::try_from(remote.host.clone())

@@ -8,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 /// Those who are trusted.
@@ -16,49 +16,87 @@ use sha2::{Digest as _, Sha256};
 struct Trust {
     /// Certificates of peers, or of authorities.
     given: Vec<CertificateDer<'static>>,
-    /// Checks those that come from an authority.
-    authorities: Arc<WebPkiServerVerifier>,
+    /// SHA-256 of peers' certificates.
+    pinned: Vec<Fingerprint>,
+    /// Checks those that come from an authority; none where none was given.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// The SHA-256 digest of a certificate in DER form.
+pub type Fingerprint = [u8; 32];
+
+/// Reads a fingerprint as other tools print it: 64 hexadecimal digits, with colons or without.
+#[must_use]
+pub fn fingerprint(text: &str) -> Option<Fingerprint> {
+    let digits: Vec<u8> = text.bytes().filter(|octet| !matches!(octet, b':' | b' ')).collect();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() != 32 || !rest.is_empty() {
+        return None;
+    }
+    let mut fingerprint = [0; 32];
+    for (octet, pair) in fingerprint.iter_mut().zip(pairs) {
+        let pair = std::str::from_utf8(pair).ok()?;
+        *octet = u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))?;
+    }
+    Some(fingerprint)
+}
+
+/// A fingerprint, as other tools print it.
+#[must_use]
+pub fn name(fingerprint: &Fingerprint) -> String {
+    let octets: Vec<String> = fingerprint.iter().map(|octet| format!("{octet:02X}")).collect();
+    format!("SHA-256 {}", octets.join(":"))
 }
 
 /// The certificates in a PEM text; none when there is none, or one cannot be read.
-pub(crate) fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+#[must_use]
+pub fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     let found: Vec<_> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
     (!found.is_empty()).then_some(found)
 }
 
 /// The certificates in a PEM text by their fingerprints, as other tools print them.
-pub(crate) fn named(pem: &str) -> Vec<String> {
-    let fingerprint = |certificate: &CertificateDer<'_>| {
-        let digest = Sha256::digest(certificate);
-        let octets: Vec<String> = digest.iter().map(|octet| format!("{octet:02X}")).collect();
-        format!("SHA-256 {}", octets.join(":"))
-    };
-    certificates(pem).unwrap_or_default().iter().map(fingerprint).collect()
+#[must_use]
+pub fn named(pem: &str) -> Vec<String> {
+    let name = |certificate: &CertificateDer<'_>| name(&Sha256::digest(certificate).into());
+    certificates(pem).unwrap_or_default().iter().map(name).collect()
 }
 
-/// A client that trusts these certificates and nobody else; none when they cannot be used.
-pub(crate) fn client(given: Vec<CertificateDer<'static>>) -> Option<ClientConfig> {
+/// A client that trusts these certificates, those of these fingerprints, and nobody else; none when
+/// they cannot be used.
+#[must_use]
+pub fn client(
+    given: Vec<CertificateDer<'static>>,
+    pinned: Vec<Fingerprint>,
+) -> Option<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
     let mut roots = RootCertStore::empty();
     for certificate in &given {
         roots.add(certificate.clone()).ok()?;
     }
-    let authorities =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .ok()?;
+    let authorities = if given.is_empty() {
+        None
+    } else {
+        let roots = Arc::new(roots);
+        let builder = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
+        Some(builder.build().ok()?)
+    };
+    let trust = Trust { given, pinned, authorities, algorithms };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .ok()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust { given, authorities }))
+        .with_custom_certificate_verifier(Arc::new(trust))
         .with_no_client_auth();
     Some(config)
 }
 
 /// A client that talks to anybody: for what proves itself, and for nothing that is secret.
-pub(crate) fn anybody() -> Option<ClientConfig> {
+#[must_use]
+pub fn anybody() -> Option<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
     let config = ClientConfig::builder_with_provider(provider)
@@ -123,13 +161,14 @@ impl ServerCertVerifier for Trust {
         if self.given.iter().any(|given| given == end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
-        self.authorities.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )
+        let digest: Fingerprint = Sha256::digest(end_entity).into();
+        if self.pinned.contains(&digest) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let Some(authorities) = &self.authorities else {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        };
+        authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -138,7 +177,7 @@ impl ServerCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -147,10 +186,27 @@ impl ServerCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_other_tools_print_it() {
+        let plain = "00ff".repeat(16);
+        let read = fingerprint(&plain).unwrap();
+        assert_eq!(read[..2], [0, 255]);
+        let shown = name(&read);
+        assert_eq!(fingerprint(shown.strip_prefix("SHA-256 ").unwrap()), Some(read));
+        for wrong in ["", "00", &plain[1..], &plain.replace('f', "g"), &plain.replace("0f", "+f")] {
+            assert_eq!(fingerprint(wrong), None, "{wrong}");
+        }
     }
 }
