@@ -1,6 +1,7 @@
 //! Other vendors' programs, as Debian ships them, against the running daemon.
 
 mod baresip;
+mod ldap;
 mod linphone;
 mod sipp;
 mod sipsak;

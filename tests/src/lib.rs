@@ -4,6 +4,7 @@
 //! one bug cannot hide the other. `node` runs the built daemon and its command.
 
 pub mod http;
+pub mod ldap;
 pub mod machine;
 pub mod node;
 pub mod pidf;

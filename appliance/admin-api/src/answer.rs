@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory::{
+    DeviceCredentials, Directory, Group, People, Person, ServerTrial, SyncReport,
+};
 use crate::page::Page;
 
 use self::log::{LogInventory, LogLevels, LogLines};
@@ -61,6 +64,20 @@ pub enum Answer {
     UserChanged(UserChanged),
     /// To `TakeSnapshot`: the newest `snapshot-…` of the store is the one.
     SnapshotTaken,
+    /// To `ShowDirectories`, `SetDirectory` and `UnsetDirectory`.
+    Directories(Vec<Directory>),
+    /// To `TestDirectory`: each server by itself.
+    DirectoryTested(Vec<ServerTrial>),
+    /// To `SyncDirectory`; sent when all of it is on disk.
+    DirectorySynced(Box<SyncReport>),
+    /// To `FindPeople`.
+    People(People),
+    /// To `ShowPerson`.
+    Person(Box<Person>),
+    /// To `ShowGroups`.
+    Groups(Vec<Group>),
+    /// To `SetDevice`; the only time that the password is told.
+    Device(DeviceCredentials),
     /// To `ImportUsers`; sent when all that was accepted is on disk.
     Imported(ImportReport),
 }

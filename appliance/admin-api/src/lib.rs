@@ -20,6 +20,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod directory;
 pub mod framing;
 pub mod page;
 pub mod platform;

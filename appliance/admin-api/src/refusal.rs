@@ -42,6 +42,8 @@ pub enum RefusalCode {
     NotFound,
     /// The machine did not do as it was told.
     PlatformFailed,
+    /// A directory does not do what is wanted of it.
+    DirectoryFailed,
     /// The machine is below the smallest supported; services do not run.
     NotServing,
     /// The daemon has too much to do right now.

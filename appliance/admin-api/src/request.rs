@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::log::LogLevel;
+use crate::directory::{DirectoryChange, PeopleQuery};
 use crate::page::PageRequest;
 use crate::secret::Secret;
 use crate::user_id::UserId;
@@ -96,6 +97,59 @@ pub enum Request {
     UnsetLogLevel {
         /// One of the areas that `ShowLogLevels` names, or `default` for the built-in default.
         area: String,
+    },
+    /// The directories, in order of name → `Answer::Directories`.
+    ShowDirectories,
+    /// Set up a directory, or change one → `Answer::Directories` with that one.
+    SetDirectory {
+        /// What it is called.
+        name: String,
+        /// What changes.
+        change: Box<DirectoryChange>,
+    },
+    /// Forget a directory; its users stay as local ones → `Answer::Directories`.
+    UnsetDirectory {
+        /// Which.
+        name: String,
+    },
+    /// Try each server of a directory → `Answer::DirectoryTested`.
+    TestDirectory {
+        /// Which.
+        name: String,
+    },
+    /// Read a directory and bring the users up to date → `Answer::DirectorySynced`.
+    SyncDirectory {
+        /// Which.
+        name: String,
+        /// Everything, not only what has changed.
+        is_full: bool,
+        /// Even when most people have vanished.
+        is_forced: bool,
+        /// Only say what would be done.
+        is_preview: bool,
+    },
+    /// Look for people → `Answer::People`.
+    FindPeople(PeopleQuery),
+    /// One person with everything known → `Answer::Person`.
+    ShowPerson {
+        /// Who.
+        id: UserId,
+    },
+    /// Groups that became lists, in order of name → `Answer::Groups`.
+    ShowGroups,
+    /// Make credentials for one device of a user, in place of those it had → `Answer::Device`.
+    SetDevice {
+        /// Whose.
+        id: UserId,
+        /// What the device is called.
+        device: String,
+    },
+    /// Take a device's credentials away → `Answer::UserChanged`.
+    DeleteDevice {
+        /// Whose.
+        id: UserId,
+        /// The device.
+        device: String,
     },
     /// Add a user, enabled → `Answer::UserChanged`.
     AddUser(NewUser),
@@ -193,7 +247,8 @@ impl Request {
         match self {
             // Every password is hashed on purpose slowly.
             Self::ImportUsers { .. } => Duration::from_secs(3_600),
-            Self::TakeSnapshot => Duration::from_secs(600),
+            Self::TakeSnapshot | Self::TestDirectory { .. } => Duration::from_secs(600),
+            Self::SyncDirectory { .. } => Duration::from_secs(1_800),
             Self::ReadLog(query) => {
                 USUAL + Duration::from_millis(query.wait_ms.min(MAX_LOG_WAIT_MS))
             }

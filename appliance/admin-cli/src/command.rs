@@ -1,6 +1,7 @@
 //! What the commands do, one file a verb. The table in `grammar/table.rs` names each function.
 
 pub(crate) mod backup;
+pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod help;
 pub(crate) mod network;

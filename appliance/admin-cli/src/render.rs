@@ -2,6 +2,7 @@
 
 use admin_api::answer::Answer;
 
+mod directory;
 pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod people;
@@ -34,6 +35,13 @@ pub(crate) fn answer(answer: &Answer, zone: &Zone) -> Vec<String> {
         Answer::SnapshotTaken => vec!["A snapshot was made.".to_owned()],
         Answer::UserChanged(changed) => people::changed(changed),
         Answer::Imported(report) => people::imported(report),
+        Answer::Directories(list) => directory::directories(list, zone),
+        Answer::DirectoryTested(trials) => directory::trials(trials),
+        Answer::DirectorySynced(report) => directory::report(report),
+        Answer::People(found) => directory::people(found),
+        Answer::Person(person) => directory::person(person),
+        Answer::Groups(groups) => directory::groups(groups),
+        Answer::Device(device) => directory::device(device),
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::journal::{Entry, JOURNALCTL, Output};
 use crate::file;
+use crate::journal::{Entry, JOURNALCTL, Output};
 
 /// How long connecting, and writing one message, may take.
 const WITHIN: Duration = Duration::from_secs(20);

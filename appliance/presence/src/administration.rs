@@ -1,13 +1,14 @@
 //! Commands of administrators and applications: what they change is on disk before the answer.
 
-use sip::clock::Now;
+use sip::clock::{Now, WallTime};
 
 use crate::command::{
     Answer, Command, Credentials, Imported, Page, PresenceView, Refusal, Totals, UserDraft,
     UserView,
 };
+use crate::device::device_change;
 use crate::output::Ticket;
-use crate::record::{Change, Table, UserRecord, encode};
+use crate::record::{Change, DeviceRecord, Table, UserRecord, encode};
 use crate::server::{Pending, Server};
 use crate::subscription::{Reason, SubscriptionSlot};
 use crate::user::{User, UserSlot, Users, apply, credentials_record};
@@ -21,6 +22,15 @@ pub(crate) enum Undo {
     Delete(UserSlot),
     /// Stored: the user signs in no longer. Not stored: it is enabled as before.
     Disable(UserSlot),
+    /// Stored: the user under the old id goes. Not stored: the one under the new id does.
+    Rename {
+        /// Under the old id.
+        old: UserSlot,
+        /// Under the new one.
+        new: UserSlot,
+    },
+    /// Not stored: the device of this name is as it was.
+    Device(UserSlot, String, Option<DeviceRecord>),
 }
 
 const PAGE_LIMIT: usize = 1000;
@@ -37,6 +47,28 @@ impl Server {
             Command::SetEnabled { id, enabled } => self.set_enabled(now, ticket, &id, enabled),
             Command::SetCredentials { id, credentials } => {
                 self.set_credentials(now, ticket, &id, &credentials)
+            }
+            Command::RenameUser { from, to } => self.rename_user(now, ticket, &from, &to),
+            Command::SetDevice { id, device, ha1 } => {
+                self.set_device(now, ticket, &id, &device, ha1)
+            }
+            Command::DeleteDevice { id, device } => self.delete_device(ticket, &id, &device),
+            Command::Keep(changes) => {
+                let pending = (ticket, Undo::Put(Vec::new()), Answer::Done);
+                self.commit(changes, Pending::Command(Box::new(pending)));
+                Ok(None)
+            }
+            Command::ShowPasswordHash(id) => {
+                Ok(Some(Answer::PasswordHash(self.password_hash(&id))))
+            }
+            Command::ShowSummaries(ids) => {
+                let summary = |id: &String| {
+                    let (_, user) = self.known(id).ok()?;
+                    let is_there = !user.bindings.is_empty() || !user.publications.is_empty();
+                    is_there.then_some(())?;
+                    Some(crate::compositor::summary(&crate::publication::inputs(user)))
+                };
+                Ok(Some(Answer::Summaries(ids.iter().map(summary).collect())))
             }
             Command::ShowUser(id) => {
                 self.known(&id).map(|(_, user)| Some(Answer::User(user_view(user))))
@@ -79,6 +111,15 @@ impl Server {
                 }
             }
             (Undo::Delete(slot), true) => self.forget_user(now, slot),
+            (Undo::Rename { old, .. }, true) => self.forget_user(now, old),
+            (Undo::Rename { old, new }, false) => {
+                self.users.remove(new);
+                if let Some(user) = self.users.get_mut(old) {
+                    user.is_leaving = false;
+                }
+            }
+            (Undo::Device(..), true) => {}
+            (Undo::Device(slot, device, before), false) => self.put_device(slot, device, before),
             (Undo::Disable(slot), true) => self.sign_off(now, slot),
             (Undo::Disable(slot), false) => self.users.set_enabled(slot, true),
         }
@@ -111,7 +152,7 @@ impl Server {
             .map(|(_, user)| &*user.id)
     }
 
-    fn known(&self, id: &str) -> Result<(UserSlot, &User), Refusal> {
+    pub(crate) fn known(&self, id: &str) -> Result<(UserSlot, &User), Refusal> {
         let slot = self.users.find(id);
         let known = slot.and_then(|slot| Some((slot, self.users.get(slot)?)));
         known
@@ -192,13 +233,20 @@ impl Server {
 
     fn delete_user(&mut self, ticket: Ticket, id: &str) -> Result<Option<Answer>, Refusal> {
         let (slot, _) = self.known(id)?;
+        let changes = self.leave(slot, id);
+        let pending = Pending::Command(Box::new((ticket, Undo::Delete(slot), Answer::Done)));
+        self.commit(changes, pending);
+        Ok(None)
+    }
+
+    /// Marks a user as about to go: what is removed from the store for that.
+    pub(crate) fn leave(&mut self, slot: UserSlot, id: &str) -> Vec<Change> {
+        let mut changes = vec![Change { key: Table::User.key(&[id.as_bytes()]), value: None }];
         if let Some(user) = self.users.get_mut(slot) {
             user.is_leaving = true;
+            changes.extend(user.devices.keys().map(|device| device_change(id, device, None)));
         }
-        let change = Change { key: Table::User.key(&[id.as_bytes()]), value: None };
-        let pending = Pending::Command(Box::new((ticket, Undo::Delete(slot), Answer::Done)));
-        self.commit(vec![change], pending);
-        Ok(None)
+        changes
     }
 
     fn set_enabled(
@@ -364,7 +412,7 @@ impl Server {
     }
 }
 
-fn account_change(id: &str, account: &UserRecord) -> Change {
+pub(crate) fn account_change(id: &str, account: &UserRecord) -> Change {
     Change { key: Table::User.key(&[id.as_bytes()]), value: Some(encode(account)) }
 }
 
@@ -381,8 +429,13 @@ fn user_view(user: &User) -> UserView {
         enabled: account.enabled,
         is_served: user.is_served,
         has_password: account.credentials.is_some(),
-        created: sip::clock::WallTime::from_millis(account.created_millis),
-        changed: sip::clock::WallTime::from_millis(account.changed_millis),
+        devices: user
+            .devices
+            .iter()
+            .map(|(name, device)| (name.clone(), WallTime::from_millis(device.created_millis)))
+            .collect(),
+        created: WallTime::from_millis(account.created_millis),
+        changed: WallTime::from_millis(account.changed_millis),
         bindings: user.bindings.len(),
         publications: user.publications.len(),
         watchers: user.watchers.len(),

@@ -113,10 +113,12 @@ impl Authentication {
         }
         let known = self.find_user(users, &credentials.username).and_then(|slot| {
             let user = users.get(slot).filter(|user| user.is_served)?;
-            Some((slot, user.ha1()?))
+            Some((slot, user))
         });
-        let verified =
-            known.filter(|(_, ha1)| credentials.verify(ha1, method(request.method), &request.body));
+        let method = method(request.method);
+        let verified = known.filter(|(_, user)| {
+            user.ha1s().any(|ha1| credentials.verify(&ha1, method, &request.body))
+        });
         let Some((slot, _)) = verified else {
             counters.authentication_failures += 1;
             self.note_failure(now.monotonic, peer);

@@ -7,6 +7,8 @@ use sip::aor::Aor;
 use sip::clock::WallTime;
 use sip::digest::Ha1;
 
+use crate::record::Change;
+
 /// What a user proves knowledge of; computed by the edge, off the event loop.
 #[derive(Clone)]
 pub struct Credentials {
@@ -73,8 +75,37 @@ pub enum Command {
         /// The new ones.
         credentials: Credentials,
     },
+    /// Give a user another id: the account stays, and who was signed in or watched begins anew.
+    RenameUser {
+        /// The id so far.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// Give one device of a user credentials of its own, or new ones.
+    SetDevice {
+        /// The user.
+        id: String,
+        /// What the user calls the device.
+        device: String,
+        /// What it proves knowledge of.
+        ha1: Ha1,
+    },
+    /// Take a device's credentials away.
+    DeleteDevice {
+        /// The user.
+        id: String,
+        /// The device.
+        device: String,
+    },
+    /// Keep records that are not the server's, with the same promise as its own.
+    Keep(Vec<Change>),
     /// One user.
     ShowUser(String),
+    /// The hash of a user's password.
+    ShowPasswordHash(String),
+    /// In short how some users are reached, in the order of the question.
+    ShowSummaries(Vec<String>),
     /// All users, in order of id.
     ListUsers(Page),
     /// The presence document of a user and what it was composed of.
@@ -107,6 +138,11 @@ pub enum Answer {
     User(UserView),
     /// Users; `more` when the list goes on.
     Users(Vec<UserView>, bool),
+    /// The hash of a password in PHC form; none where there is no password, or the user is not
+    /// served.
+    PasswordHash(Option<String>),
+    /// How users are reached; none for who is not a user or has nothing registered or published.
+    Summaries(Vec<Option<crate::compositor::Summary>>),
     /// One presentity.
     Presence(PresenceView),
     /// Subscriptions; `more` when the list goes on.
@@ -156,6 +192,25 @@ pub enum Refusal {
         /// The limit.
         max_users: u32,
     },
+    /// The name of a device is not one.
+    #[error("{0:?} cannot be the name of a device: 1 to 32 letters, digits and - . _ are allowed")]
+    BadDevice(String),
+    /// There is no such device.
+    #[error("user {id} has no device {device}")]
+    UnknownDevice {
+        /// The user.
+        id: String,
+        /// The device.
+        device: String,
+    },
+    /// The user has as many devices as may be.
+    #[error("user {id} has {limit} devices with credentials already")]
+    TooManyDevices {
+        /// The user.
+        id: String,
+        /// The most there may be.
+        limit: usize,
+    },
     /// The disk did not take the change.
     #[error("the change could not be written to disk and was not made")]
     NotStored,
@@ -184,6 +239,8 @@ pub struct UserView {
     pub is_served: bool,
     /// Whether it has a password.
     pub has_password: bool,
+    /// Devices with credentials of their own, and since when.
+    pub devices: Vec<(String, WallTime)>,
     /// When it was added.
     pub created: WallTime,
     /// When its account was last changed.

@@ -7,6 +7,7 @@ pub mod command;
 pub mod compositor;
 pub mod config;
 pub mod counters;
+mod device;
 mod dialog;
 pub mod document;
 mod engine;

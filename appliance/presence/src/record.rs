@@ -31,6 +31,8 @@ pub enum Table {
     Binding = b'b',
     /// Publications by user id and number.
     Publication = b'p',
+    /// Digest credentials of single devices, by user id and the device's name.
+    Device = b'd',
     /// Subscriptions by slot.
     Subscription = b's',
 }
@@ -39,7 +41,7 @@ impl Table {
     /// The table that a key belongs to.
     #[must_use]
     pub fn of(key: &[u8]) -> Option<Self> {
-        [Self::User, Self::Binding, Self::Publication, Self::Subscription]
+        [Self::User, Self::Binding, Self::Device, Self::Publication, Self::Subscription]
             .into_iter()
             .find(|table| key.first() == Some(&(*table as u8)))
     }
@@ -117,6 +119,20 @@ pub struct CredentialsRecord {
 impl std::fmt::Debug for CredentialsRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CredentialsRecord")
+    }
+}
+
+/// What one device of a user proves knowledge of.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    pub(crate) created_millis: u64,
+    pub(crate) ha1_md5: [u8; 16],
+    pub(crate) ha1_sha256: [u8; 32],
+}
+
+impl std::fmt::Debug for DeviceRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DeviceRecord")
     }
 }
 

@@ -7,7 +7,7 @@ use sip::transaction::timer;
 
 use crate::publication::Publication;
 use crate::record::{
-    BindingRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
 use crate::server::{Due, Server};
@@ -70,12 +70,14 @@ impl Server {
         let outcome = match table {
             Table::User => restore_account(key, value, &mut reading.accounts),
             Table::Binding => self.restore_binding(now, key, value),
+            Table::Device => self.restore_device(key, value),
             Table::Publication => self.restore_publication(now, key, value),
             Table::Subscription => self.restore_one(now, key, value, &mut reading.subscriptions),
         };
         let report = &mut reading.report;
         match (outcome, table) {
             (Outcome::Kept, Table::User) => report.users += 1,
+            (Outcome::Kept, Table::Device) => {}
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
             (Outcome::Kept, Table::Subscription) => report.subscriptions += 1,
@@ -113,6 +115,21 @@ impl Server {
         }
         self.arm_user(slot, expires);
         Outcome::Kept
+    }
+
+    fn restore_device(&mut self, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<DeviceRecord>(value) else { return Outcome::Unreadable };
+        let Some(id) = user_id(key) else { return Outcome::Unreadable };
+        let name = key.get(id.len() + 2..).and_then(|name| std::str::from_utf8(name).ok());
+        let user = self.users.find(id).and_then(|slot| self.users.get_mut(slot));
+        match (name, user) {
+            (Some(name), Some(user)) => {
+                user.devices.insert(name.to_owned(), record);
+                Outcome::Kept
+            }
+            (None, _) => Outcome::Unreadable,
+            (_, None) => Outcome::Expired,
+        }
     }
 
     fn restore_publication(&mut self, now: Now, key: &[u8], value: &[u8]) -> Outcome {

@@ -11,7 +11,7 @@ use slab::Slab;
 
 use crate::command::{Credentials, Refusal, UserDraft};
 use crate::publication::Publication;
-use crate::record::{CredentialsRecord, UserRecord};
+use crate::record::{CredentialsRecord, DeviceRecord, UserRecord};
 use crate::registration::Binding;
 use crate::subscription::SubscriptionSlot;
 
@@ -29,6 +29,8 @@ pub(crate) struct User {
     pub(crate) is_served: bool,
     /// Its deletion waits for the disk: commands find it no longer, and its id stays taken.
     pub(crate) is_leaving: bool,
+    /// Devices with credentials of their own, by name.
+    pub(crate) devices: BTreeMap<String, DeviceRecord>,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
@@ -44,9 +46,14 @@ pub(crate) struct User {
 }
 
 impl User {
-    pub(crate) fn ha1(&self) -> Option<Ha1> {
-        let credentials = self.account.credentials.as_ref()?;
-        Some(Ha1 { md5: credentials.ha1_md5, sha256: credentials.ha1_sha256 })
+    /// What a request may prove knowledge of: the user's password, or a device's.
+    pub(crate) fn ha1s(&self) -> impl Iterator<Item = Ha1> {
+        let own = self.account.credentials.as_ref();
+        own.map(|own| Ha1 { md5: own.ha1_md5, sha256: own.ha1_sha256 }).into_iter().chain(
+            self.devices
+                .values()
+                .map(|device| Ha1 { md5: device.ha1_md5, sha256: device.ha1_sha256 }),
+        )
     }
 }
 
@@ -126,12 +133,18 @@ impl Users {
         Err(Refusal::CapacityReached { id: id.to_owned(), max_users: self.max_users })
     }
 
+    /// Checks the form of an id.
+    pub(crate) fn check_id(id: &str) -> Result<(), Refusal> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._+".contains(c);
+        if id.is_empty() || id.len() > ID_LIMIT || !id.chars().all(allowed) {
+            return Err(Refusal::BadUserId(id.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Checks the form of a draft.
     pub(crate) fn check(draft: &UserDraft) -> Result<(), Refusal> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._+".contains(c);
-        if draft.id.is_empty() || draft.id.len() > ID_LIMIT || !draft.id.chars().all(allowed) {
-            return Err(Refusal::BadUserId(draft.id.clone()));
-        }
+        Self::check_id(&draft.id)?;
         let fields = [
             ("display-name", &draft.display_name),
             ("given-name", &draft.given_name),
@@ -177,6 +190,7 @@ impl Users {
             account,
             is_served,
             is_leaving: false,
+            devices: BTreeMap::new(),
             bindings: Vec::new(),
             publications: Vec::new(),
             next_publication: 0,

@@ -500,3 +500,102 @@ fn a_subscription_that_runs_out_before_its_turn_after_a_restart_still_has_its_la
     let last = told.iter().filter(|text| text.contains("terminated;reason=timeout"));
     assert_eq!(last.count(), 5, "{told:#?}");
 }
+
+fn set_device(id: &str, device: &str, password: &str) -> Command {
+    let ha1 = Ha1::from_password(id, "example.test", password);
+    Command::SetDevice { id: id.to_owned(), device: device.to_owned(), ha1 }
+}
+
+#[test]
+fn a_device_opens_with_its_own_credentials_until_they_are_taken_away() {
+    let mut node = Node::new(config(10, false));
+    node.add("alice");
+    for (device, password) in [("desk", "first"), ("desk", "second"), ("mobile", "third")] {
+        assert!(matches!(node.command(set_device("alice", device, password)), Answer::Done));
+    }
+    // What is on disk is what counts after a restart.
+    let mut node = Node::on(config(10, false), node.disk, 2);
+    let mut cseq = 1;
+    let mut opens = |node: &mut Node, password: &str| {
+        let challenge = node.udp(&publish("alice", cseq, "")).remove(0);
+        let offered = authorization(&challenge, "alice", password, 1);
+        let answer = node.udp(&publish("alice", cseq + 1, &offered)).remove(0);
+        cseq += 2;
+        status(&answer) == "200"
+    };
+    for (password, is_good) in
+        [("secret", true), ("first", false), ("second", true), ("third", true), ("", false)]
+    {
+        assert_eq!(opens(&mut node, password), is_good, "{password}");
+    }
+    let delete =
+        |device: &str| Command::DeleteDevice { id: "alice".to_owned(), device: device.to_owned() };
+    node.disk_works = false;
+    assert!(matches!(node.command(delete("desk")), Answer::Refused(Refusal::NotStored)));
+    assert!(opens(&mut node, "second"), "what the disk refuses was not done");
+    node.disk_works = true;
+    assert!(matches!(node.command(delete("desk")), Answer::Done));
+    assert!(!opens(&mut node, "second") && opens(&mut node, "third"));
+    let unknown = node.command(delete("desk"));
+    assert!(matches!(unknown, Answer::Refused(Refusal::UnknownDevice { .. })));
+    for number in 1..10 {
+        node.command(set_device("alice", &format!("d{number}"), "x"));
+    }
+    let more = node.command(set_device("alice", "one-more", "x"));
+    assert!(matches!(more, Answer::Refused(Refusal::TooManyDevices { .. })), "{more:?}");
+    let bad = node.command(set_device("alice", "a b", "x"));
+    assert!(matches!(bad, Answer::Refused(Refusal::BadDevice(_))));
+    node.command(Command::DeleteUser("alice".to_owned()));
+    assert!(node.disk.is_empty(), "{:?}", node.disk.keys());
+}
+
+#[test]
+fn a_renamed_user_keeps_its_place_and_what_carried_the_old_id_is_gone() {
+    let rename =
+        |from: &str, to: &str| Command::RenameUser { from: from.to_owned(), to: to.to_owned() };
+    let mut node = Node::new(config(2, true));
+    node.add("alice");
+    node.add("bob");
+    node.udp(&publish("alice", 1, ""));
+    node.command(set_device("alice", "desk", "x"));
+    let taken = node.command(rename("alice", "bob"));
+    assert!(matches!(taken, Answer::Refused(Refusal::UserExists(_))));
+    let bad = node.command(rename("alice", "a b"));
+    assert!(matches!(bad, Answer::Refused(Refusal::BadUserId(_))));
+    node.disk_works = false;
+    let refused = node.command(rename("alice", "alicia"));
+    assert!(matches!(refused, Answer::Refused(Refusal::NotStored)));
+    assert_eq!(status(&node.udp(&publish("alice", 2, ""))[0]), "200");
+    assert_eq!(status(&node.udp(&publish("alicia", 1, ""))[0]), "404");
+
+    // The machine is full, and stays so: the same number are served, and the same people.
+    node.disk_works = true;
+    assert!(matches!(node.command(rename("alice", "alicia")), Answer::Done));
+    assert_eq!(status(&node.udp(&publish("alice", 3, ""))[0]), "404");
+    assert_eq!(status(&node.udp(&publish("alicia", 2, ""))[0]), "200");
+    assert_eq!(status(&node.udp(&publish("bob", 1, ""))[0]), "200");
+    let keys: Vec<_> = node.disk.keys().filter(|key| key[0] != b'p').cloned().collect();
+    assert_eq!(keys, [b"aalicia".to_vec(), b"abob".to_vec()]);
+    // On a smaller machine it is still the first one.
+    let node = Node::on(config(1, true), node.disk, 2);
+    assert_eq!(node.server.unserved_users().collect::<Vec<_>>(), ["bob"]);
+}
+
+#[test]
+fn a_call_rings_until_it_is_answered() {
+    let mut node = Node::new(config(10, true));
+    node.add("alice");
+    let contact = "Contact: <sip:alice@192.0.2.60:5060>\r\nExpires: 600\r\n";
+    node.udp(&request("REGISTER", "alice", 1, contact, ""));
+    let contact = "Contact: <sip:bob@192.0.2.50:5060>\r\n";
+    let sent = node.udp(&request("INVITE", "alice", 1, contact, ""));
+    let invite = sent.iter().find(|message| message.starts_with("INVITE")).unwrap();
+    assert_eq!(node.server.totals().ringing_calls, 1);
+    let phone = "192.0.2.60:5060";
+    node.receive(Transport::Udp, phone, &answer_to(invite, "180 Ringing"));
+    assert_eq!(node.server.totals().ringing_calls, 1);
+    let answer =
+        answer_to(invite, "200 OK").replace("f\r\n", "f\r\nContact: <sip:a@192.0.2.60>\r\n");
+    node.receive(Transport::Udp, phone, &answer);
+    assert_eq!(node.server.totals().ringing_calls, 0);
+}

@@ -7,14 +7,17 @@ mod user_views;
 
 use admin_api::answer::Answer as Reply;
 use admin_api::answer::user::{UserChange, UserChanged};
+use admin_api::directory::DeviceCredentials;
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::request::{NewUser, Request};
 use admin_api::secret::Secret;
 use admin_api::user_id::UserId;
 use presence::command::{self, Answer, Command, UserDraft};
+use sip::digest::Ha1;
 
 use crate::alarm::AlarmKind;
 use crate::credentials;
+use crate::directory::Wish;
 use crate::import;
 use crate::log::UnknownLog;
 use crate::node::{Node, Unanswered};
@@ -70,6 +73,31 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
         Request::ShowLogLevels => Ok(Reply::LogLevels(node.log.levels())),
         Request::SetLogLevel { area, level } => set_level(node, &area, Some(level)),
         Request::UnsetLogLevel { area } => set_level(node, &area, None),
+        Request::ShowDirectories => node.directories.show().await.map(Reply::Directories),
+        Request::SetDirectory { name, change } => {
+            node.directories.set(name, change).await.map(Reply::Directories)
+        }
+        Request::UnsetDirectory { name } => {
+            node.directories.unset(name).await.map(Reply::Directories)
+        }
+        Request::TestDirectory { name } => {
+            node.directories.test(name).await.map(Reply::DirectoryTested)
+        }
+        Request::SyncDirectory { name, is_full, is_forced, is_preview } => {
+            let wish = Wish { is_full, is_forced, is_preview };
+            node.directories.sync(name, wish).await.map(Reply::DirectorySynced)
+        }
+        Request::FindPeople(query) => node.directories.find(node, &query).await.map(Reply::People),
+        Request::ShowPerson { id } => {
+            let person = node.directories.person(node, &id).await;
+            person.map(|person| Reply::Person(Box::new(person)))
+        }
+        Request::ShowGroups => node.directories.groups().await.map(Reply::Groups),
+        Request::SetDevice { id, device } => set_device(node, id, device).await,
+        Request::DeleteDevice { id, device } => {
+            let command = Command::DeleteDevice { id: id.as_str().to_owned(), device };
+            change(node, id, UserChange::DeviceDeleted, command).await
+        }
         Request::AddUser(user) => add_user(node, user).await,
         Request::DeleteUser { id } => {
             let command = Command::DeleteUser(id.as_str().to_owned());
@@ -110,6 +138,9 @@ const fn is_about_users(request: &Request) -> bool {
             | Request::DisableUser { .. }
             | Request::SetUserPassword { .. }
             | Request::ImportUsers { .. }
+            | Request::SyncDirectory { .. }
+            | Request::SetDevice { .. }
+            | Request::DeleteDevice { .. }
     )
 }
 
@@ -134,6 +165,18 @@ async fn set_password(node: &Node, id: UserId, password: Secret) -> Result<Reply
     let credentials = hash(node, &id, password).await?;
     let command = Command::SetCredentials { id: id.as_str().to_owned(), credentials };
     change(node, id, UserChange::PasswordSet, command).await
+}
+
+/// Makes credentials for a device: told once, and not to be made out from what is kept.
+async fn set_device(node: &Node, id: UserId, device: String) -> Result<Reply, Refusal> {
+    let realm = node.settings().domain.clone();
+    let password = credentials::device_password()?;
+    let ha1 = Ha1::from_password(id.as_str(), &realm, password.expose());
+    let command = Command::SetDevice { id: id.as_str().to_owned(), device: device.clone(), ha1 };
+    match ask(node, command).await? {
+        Answer::Done => Ok(Reply::Device(DeviceCredentials { id, device, realm, password })),
+        other => Err(unexpected(&other)),
+    }
 }
 
 async fn hash(node: &Node, id: &UserId, password: Secret) -> Result<command::Credentials, Refusal> {
@@ -222,6 +265,15 @@ pub(crate) fn refusal_of(refusal: command::Refusal) -> Refusal {
             RefusalCode::CapacityExceeded,
             "capacity",
             "disable or delete users who left, or move to a larger machine class",
+        ),
+        R::BadDevice(_) => (RefusalCode::InvalidValue, "device", "choose another name"),
+        R::UnknownDevice { .. } => {
+            (RefusalCode::NotFound, "device", "\"show user ID\" lists the devices")
+        }
+        R::TooManyDevices { .. } => (
+            RefusalCode::TooLarge,
+            "device",
+            "take the credentials of one away: \"user device delete ID DEVICE\"",
         ),
         R::NotStored => {
             (RefusalCode::StoreFailed, "store", "\"show alarms\" says what is wrong with the disk")

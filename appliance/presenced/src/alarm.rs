@@ -39,6 +39,12 @@ pub(crate) enum AlarmKind {
     ConnectionsExhausted,
     /// The settings file was changed to something that cannot be used.
     SettingsRefused,
+    /// A directory cannot be read.
+    DirectoryFailed,
+    /// So many people have vanished from a directory that they are not believed to be gone.
+    DirectoryHeldBack,
+    /// People of a directory are no users.
+    DirectoryOverflow,
     /// A part of the program failed and was contained.
     InternalError,
 }
@@ -118,6 +124,25 @@ impl AlarmKind {
                 Major,
                 "settings",
                 "correct the settings, then have them read again; those before stay in force",
+            ),
+            Self::DirectoryFailed => (
+                "ldap-failed",
+                Major,
+                "ldap",
+                "\"utils ldap test NAME\" says more; users stay as they are meanwhile",
+            ),
+            Self::DirectoryHeldBack => (
+                "ldap-held-back",
+                Major,
+                "ldap",
+                "look with \"utils ldap preview NAME\"; if they are gone, \"utils ldap sync NAME \
+                 force\"",
+            ),
+            Self::DirectoryOverflow => (
+                "ldap-users-waiting",
+                Minor,
+                "ldap",
+                "\"utils ldap preview NAME\" lists them and why",
             ),
             Self::InternalError => (
                 "internal-error",

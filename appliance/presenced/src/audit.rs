@@ -14,6 +14,15 @@ pub(crate) fn change(request: &Request) -> Option<String> {
         Request::DisableUser { id } => format!("disable user {}", id.as_str()),
         Request::SetUserPassword { id, .. } => format!("set the password of user {}", id.as_str()),
         Request::ImportUsers { .. } => "import users".to_owned(),
+        Request::SetDirectory { name, .. } => format!("set ldap {name:?}"),
+        Request::UnsetDirectory { name } => format!("unset ldap {name:?}"),
+        Request::SyncDirectory { name, is_preview: false, is_forced, .. } => {
+            format!("synchronize ldap {name:?}{}", if *is_forced { " by force" } else { "" })
+        }
+        Request::SetDevice { id, device } => format!("set device {device:?} of {}", id.as_str()),
+        Request::DeleteDevice { id, device } => {
+            format!("delete device {device:?} of {}", id.as_str())
+        }
         Request::SetLogLevel { area, level } => format!("set log level of {area:?} to {level:?}"),
         Request::UnsetLogLevel { area } => format!("unset log level of {area:?}"),
         Request::ShowStatus
@@ -35,7 +44,13 @@ pub(crate) fn change(request: &Request) -> Option<String> {
         | Request::ListServices
         | Request::ListLogs
         | Request::ReadLog(_)
-        | Request::ShowLogLevels => return None,
+        | Request::ShowLogLevels
+        | Request::ShowDirectories
+        | Request::TestDirectory { .. }
+        | Request::SyncDirectory { .. }
+        | Request::FindPeople(_)
+        | Request::ShowPerson { .. }
+        | Request::ShowGroups => return None,
     })
 }
 

@@ -3,8 +3,8 @@
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::secret::Secret;
 use argon2::Argon2;
-use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use presence::command::Credentials;
 use sip::digest::Ha1;
 
@@ -52,6 +52,21 @@ pub(crate) async fn hash_elsewhere(
         .unwrap_or_else(|_| Err(internal()))
 }
 
+/// A password for a device: 20 characters that are not mistaken for each other, of 32, which is
+/// 100 bits.
+pub(crate) fn device_password() -> Result<Secret, Refusal> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let octets: [u8; 20] = crate::node_key::random().map_err(|_| internal())?;
+    let letter = |octet: u8| LETTERS.get(usize::from(octet & 31)).copied().map_or('a', char::from);
+    Ok(Secret::new(octets.into_iter().map(letter).collect()))
+}
+
+/// Whether a password is the one of a hash; takes tens of milliseconds of a core.
+pub(crate) fn verify(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
 fn internal() -> Refusal {
     Refusal::new(
         RefusalCode::Internal,
@@ -63,8 +78,6 @@ fn internal() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use argon2::password_hash::PasswordVerifier as _;
-
     use super::*;
 
     #[test]
@@ -74,9 +87,17 @@ mod tests {
         let two = hash("anna", "example.test", &password).unwrap();
         assert!(one.password_hash.starts_with("$argon2id$"));
         assert_ne!(one.password_hash, two.password_hash);
-        let parsed = PasswordHash::new(&one.password_hash).unwrap();
-        assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
-        assert!(Argon2::default().verify_password(b"correct house", &parsed).is_err());
+        assert!(verify(&one.password_hash, "correct horse"));
+        assert!(!verify(&one.password_hash, "correct house"));
+        assert!(!verify("", "") && !verify("nonsense", "correct horse"));
+    }
+
+    #[test]
+    fn passwords_of_devices_are_acceptable_and_differ() {
+        let (one, two) = (device_password().unwrap(), device_password().unwrap());
+        assert_ne!(one, two);
+        check(&one).unwrap();
+        assert_eq!(one.expose().chars().count(), 20);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTPS: `/healthz` and `/metrics`, over TLS with the node's certificate.
+//! HTTPS: `/healthz`, `/metrics` and the API, over TLS with the node's certificate.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::alarm::AlarmKind;
+use crate::api;
 use crate::certificate::Tls;
 use crate::node::Node;
 
@@ -47,7 +48,8 @@ pub(crate) async fn serve(listener: TcpListener, tls: Tls, node: Node) {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .with_state(node);
+        .with_state(node.clone())
+        .merge(api::routes(node));
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The kernel keeps who comes while all places are taken.

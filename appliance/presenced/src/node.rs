@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::Admission;
 use crate::alarm::Alarms;
+use crate::directory::Directories;
 use crate::hardware::Machine;
 use crate::log::Log;
 use crate::metrics::Reading;
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) store: StoreQueue,
     /// The connections.
     pub(crate) admission: Admission,
+    /// The directories.
+    pub(crate) directories: Directories,
     /// What was fixed at the start.
     pub(crate) facts: Arc<Facts>,
     /// The settings in force.

@@ -24,6 +24,7 @@ use crate::admission::Admission;
 use crate::alarm::{AlarmKind, Alarms};
 use crate::certificate::Tls;
 use crate::clock::{self, Clock, unix_millis};
+use crate::directory::{self, Directories, Kept};
 use crate::flow::ConnectionIds;
 use crate::hardware::{self, Machine};
 use crate::listener::tcp::{Connector, Streams};
@@ -33,6 +34,7 @@ use crate::log::Log;
 use crate::node::{Facts, Node};
 use crate::reload::Reload;
 use crate::reserve::Reserve;
+use crate::sealed::Seal;
 use crate::server_task::{INPUT_QUEUE, Input, Parts};
 use crate::settings::Settings;
 use crate::store_task::{Batch, Disk, StoreQueue, in_words};
@@ -93,7 +95,11 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
         alarms.raise(AlarmKind::StoreRestored, what);
     }
     let clock = Clock::start();
-    let server = restore(&settings, &machine, &sockets, &data_dir, clock, &mut store, alarms)?;
+    let mut kept = Kept::default();
+    let restoring = Restoring { machine: &machine, sockets: &sockets, data_dir: &data_dir, alarms };
+    let server = restoring.restore(&settings, clock, &mut store, &mut kept)?;
+    let seal = Seal::new(&node_key::load(&data_dir)?, "ldap passwords");
+    let (directories, asked) = Directories::new();
 
     let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);
     let (locate, locations) = mpsc::channel(resolver::QUEUE);
@@ -118,6 +124,7 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
         log: log.clone(),
         store: queue.clone(),
         admission,
+        directories,
         facts: Arc::new(Facts {
             limits: limits(&machine),
             listeners,
@@ -148,6 +155,7 @@ fn serve(file: &Path, settings: Settings, log: &Log, alarms: &Alarms) -> anyhow:
     let (control, control_file) = sockets.control;
     accepting.push(runtime.spawn(admin_socket::serve(control, node.clone())));
     runtime.spawn(resolver::run(locations, inputs.clone()));
+    runtime.spawn(directory::run(asked, kept, seal, node.clone()));
     runtime.spawn(watch::watchdog(node.clone()));
     runtime.spawn(watch::numbers(node.clone()));
     runtime.spawn(watch::disk(reserve, alarms.clone()));
@@ -257,45 +265,59 @@ fn limits(machine: &Machine) -> Limits {
     Limits { max_users: machine.max_users, ..Limits::default() }
 }
 
-fn restore(
-    settings: &Settings,
-    machine: &Machine,
-    sockets: &Sockets,
-    data_dir: &Path,
-    clock: Clock,
-    store: &mut Store,
-    alarms: &Alarms,
-) -> anyhow::Result<Server> {
-    let mut listeners: Vec<_> =
-        sockets.udp.iter().map(|l| (Transport::Udp, reach(l.local()))).collect();
-    for (transport, listener) in &sockets.streams {
-        listeners.push((*transport, reach(listener.local_addr()?)));
+/// What a restored server needs beside the settings.
+struct Restoring<'a> {
+    machine: &'a Machine,
+    sockets: &'a Sockets,
+    data_dir: &'a Path,
+    alarms: &'a Alarms,
+}
+
+impl Restoring<'_> {
+    fn restore(
+        &self,
+        settings: &Settings,
+        clock: Clock,
+        store: &mut Store,
+        kept: &mut Kept,
+    ) -> anyhow::Result<Server> {
+        let udp = self.sockets.udp.iter();
+        let mut listeners: Vec<_> = udp.map(|l| (Transport::Udp, reach(l.local()))).collect();
+        for (transport, listener) in &self.sockets.streams {
+            listeners.push((*transport, reach(listener.local_addr()?)));
+        }
+        let config = Config {
+            domain: settings.domain.clone(),
+            listeners,
+            trusted: settings.sip.trusted.clone(),
+            digest: settings.sip.digest.clone(),
+            limits: limits(self.machine),
+            secret: node_key::load(self.data_dir)?,
+            product: concat!("Lamplight/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let mut server = Server::new(config, node_key::random()?);
+        let report = server
+            .restore(clock.now(), |visit| {
+                store.scan_all(|key, value| {
+                    kept.take(key, value);
+                    visit(key, value);
+                })
+            })
+            .context("the store cannot be read")?;
+        let unreadable = report.unreadable + kept.unreadable;
+        if unreadable > 0 {
+            let what = format!("{unreadable} stored records cannot be read");
+            self.alarms.raise(AlarmKind::RecordsUnreadable, what);
+        }
+        tracing::info!(
+            users = report.users,
+            bindings = report.bindings,
+            publications = report.publications,
+            subscriptions = report.subscriptions,
+            "restored"
+        );
+        Ok(server)
     }
-    let config = Config {
-        domain: settings.domain.clone(),
-        listeners,
-        trusted: settings.sip.trusted.clone(),
-        digest: settings.sip.digest.clone(),
-        limits: limits(machine),
-        secret: node_key::load(data_dir)?,
-        product: concat!("Lamplight/", env!("CARGO_PKG_VERSION")).to_owned(),
-    };
-    let mut server = Server::new(config, node_key::random()?);
-    let report = server
-        .restore(clock.now(), |visit| store.scan_all(visit))
-        .context("the store cannot be read")?;
-    if report.unreadable > 0 {
-        let what = format!("{} stored records cannot be read", report.unreadable);
-        alarms.raise(AlarmKind::RecordsUnreadable, what);
-    }
-    tracing::info!(
-        users = report.users,
-        bindings = report.bindings,
-        publications = report.publications,
-        subscriptions = report.subscriptions,
-        "restored"
-    );
-    Ok(server)
 }
 
 fn spawn_store(

@@ -60,8 +60,8 @@ pub struct Status {
     pub publications: u64,
     /// Subscriptions.
     pub subscriptions: u64,
-    /// Calls that were passed on and have no final answer; those that were answered do not need
-    /// the node any longer.
+    /// Calls that were passed on and have no final answer: a restart loses these, while those that
+    /// were answered go on.
     pub ringing_calls: u64,
     /// Open TCP, TLS and WebSocket connections.
     pub connections: u64,

@@ -45,6 +45,10 @@ pub struct UserDetail {
     pub created_unix_ms: u64,
     /// When the user was last changed.
     pub changed_unix_ms: u64,
+    /// The directory that the user comes from; none for a local user.
+    pub directory: Option<String>,
+    /// Devices with credentials of their own, and since when.
+    pub devices: Vec<(String, u64)>,
     /// The bindings.
     pub bindings: Vec<Registration>,
     /// The published inputs.
@@ -69,6 +73,8 @@ pub enum UserChange {
     Disabled,
     /// Has a new password.
     PasswordSet,
+    /// A device of it has lost its credentials.
+    DeviceDeleted,
 }
 
 /// A change that was made.

@@ -131,7 +131,7 @@ pub(crate) fn forget_host(session: &mut Session, arguments: &Arguments) -> Outco
 }
 
 /// The certificates, pasted or sent.
-fn pem(session: &mut Session) -> Result<String, Failure> {
+pub(crate) fn pem(session: &mut Session) -> Result<String, Failure> {
     let unusable = |what: String| Problem {
         code: "input",
         what,

@@ -2,6 +2,7 @@
 
 use super::{Command, Extra, Kind, Level, Slot};
 
+mod directory;
 mod files;
 mod people;
 mod setting;
@@ -82,6 +83,7 @@ pub(crate) fn commands() -> impl Iterator<Item = &'static Command> {
         showing::COMMANDS,
         setting::COMMANDS,
         people::COMMANDS,
+        directory::COMMANDS,
         working::COMMANDS,
         files::COMMANDS,
         shell::COMMANDS,
@@ -122,6 +124,9 @@ const GROUPS: &[(&[&str], &str)] = &[
         &["utils", "system", "upgrade", "install"],
         "install a bundle into the slot that does not run",
     ),
+    (&["utils", "ldap"], "directories: try them, synchronize"),
+    (&["directory"], "find people"),
+    (&["user", "device"], "SIP credentials of single devices"),
     (&["utils", "backup"], "make backups, put them back"),
     (&["utils", "backup", "restore"], "put a backup in the place of everything"),
     (&["utils", "network"], "look at the network with tools"),

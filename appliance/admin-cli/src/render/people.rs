@@ -44,7 +44,12 @@ pub(crate) fn users(users: &[UserSummary]) -> Table {
 /// A user.
 pub(crate) fn user(user: &UserDetail, zone: &Zone) -> Vec<String> {
     let summary = &user.summary;
-    let password = if summary.has_password { "set" } else { "none: cannot sign in" };
+    let password = match (summary.has_password, &user.directory) {
+        (true, _) => "set",
+        (false, Some(_)) => "the directory knows it",
+        (false, None) if user.devices.is_empty() => "none: cannot sign in",
+        (false, None) => "none: only devices can sign in",
+    };
     let left_out = summary.is_enabled && !summary.is_served;
     let mut lines = Fields::default()
         .add("ID", summary.id.as_str())
@@ -57,12 +62,15 @@ pub(crate) fn user(user: &UserDetail, zone: &Zone) -> Vec<String> {
         .add("Enabled", yes(summary.is_enabled))
         .maybe("Served", left_out.then_some("no: beyond the capacity of this machine"))
         .add("Password", password)
+        .maybe("Directory", user.directory.as_deref())
         .add("Added", zone.time(user.created_unix_ms))
         .add("Changed", zone.time(user.changed_unix_ms))
         .maybe("Presence", summary.basic.map(basic))
         .add("Watchers", user.watchers.to_string())
         .add("Watching", user.watching.to_string())
         .lines();
+    let devices = user.devices.iter().map(|(name, at)| format!("{name}, since {}", zone.time(*at)));
+    lines.extend(titled("Devices with credentials of their own", devices.collect()));
     for binding in &user.bindings {
         lines.extend(titled("Device", device(binding, zone)));
     }
@@ -182,6 +190,7 @@ pub(crate) fn changed(changed: &UserChanged) -> Vec<String> {
         UserChange::Enabled => "is enabled",
         UserChange::Disabled => "is disabled",
         UserChange::PasswordSet => "has a new password",
+        UserChange::DeviceDeleted => "has no credentials for that device any longer",
     };
     vec![format!("User {id} {done}.")]
 }

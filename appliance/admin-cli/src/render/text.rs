@@ -153,17 +153,17 @@ pub(crate) fn or_dash(value: Option<String>) -> String {
 
 /// Names with values, one a line, the values in one column.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<(&'static str, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// Adds a value.
-    pub(crate) fn add(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
-        self.0.push((name, safe(value.as_ref())));
+    pub(crate) fn add(mut self, name: impl Into<String>, value: impl AsRef<str>) -> Self {
+        self.0.push((safe(&name.into()), safe(value.as_ref())));
         self
     }
 
     /// Adds a value where there is one.
-    pub(crate) fn maybe(self, name: &'static str, value: Option<impl AsRef<str>>) -> Self {
+    pub(crate) fn maybe(self, name: &str, value: Option<impl AsRef<str>>) -> Self {
         match value {
             Some(value) => self.add(name, value),
             None => self,
@@ -173,7 +173,7 @@ impl Fields {
     /// The lines.
     pub(crate) fn lines(self) -> Vec<String> {
         let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        let line = |(name, value): &(&str, String)| {
+        let line = |(name, value): &(String, String)| {
             format!("{name:width$}  {value}").trim_end().to_owned()
         };
         self.0.iter().map(line).collect()

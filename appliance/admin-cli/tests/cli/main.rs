@@ -8,6 +8,7 @@
 )]
 
 mod console;
+mod directory;
 mod machine;
 mod one_shot;
 mod platform;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::sample;
 use crate::server::{Server, State, User};
 
-fn appliance(server: &Server, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn appliance(server: &Server, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_appliance"))
         .arg("--socket")
         .arg(&server.socket)
@@ -27,7 +27,7 @@ fn appliance(server: &Server, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn text(output: &[u8]) -> &str {
+pub(crate) fn text(output: &[u8]) -> &str {
     std::str::from_utf8(output).unwrap()
 }
 

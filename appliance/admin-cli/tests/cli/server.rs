@@ -21,7 +21,7 @@ use admin_api::request::{LogQuery, Request};
 use admin_api::user_id::UserId;
 use admin_api::wire::{decode_request, encode_reply};
 
-use crate::sample;
+use crate::{directory, sample};
 
 /// How long anything may take that must happen.
 pub(crate) const WITHIN: Duration = Duration::from_secs(30);
@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// List pages after this many fail; 0 for never.
     pub(crate) fail_after_pages: usize,
     pub(crate) pages: usize,
+    /// The latest question about directories and what is in them.
+    pub(crate) about_directories: Option<Request>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +85,10 @@ impl Server {
         let names = names.chain(["anna".to_owned(), "bert".to_owned()]);
         let users = names.map(|name| (name, User::default())).collect();
         Self::start(State { users, ..State::default() })
+    }
+
+    pub(crate) fn last_about_directories(&self) -> Option<Request> {
+        self.change(|state| state.about_directories.clone())
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -266,6 +272,24 @@ impl State {
                 changed(id, UserChange::PasswordSet)
             }
             Request::ImportUsers { csv } => Answer::Imported(self.import(csv.expose())?),
+            Request::ShowDirectories
+            | Request::SetDirectory { .. }
+            | Request::UnsetDirectory { .. }
+            | Request::TestDirectory { .. }
+            | Request::SyncDirectory { .. }
+            | Request::FindPeople(_)
+            | Request::ShowPerson { .. }
+            | Request::ShowGroups
+            | Request::SetDevice { .. } => {
+                let answer = directory::answer(&request);
+                self.about_directories = Some(request);
+                answer
+            }
+            Request::DeleteDevice { ref id, .. } => {
+                let answer = changed(id.clone(), UserChange::DeviceDeleted);
+                self.about_directories = Some(request);
+                answer
+            }
         })
     }
 
@@ -364,6 +388,8 @@ fn detail(id: &str, user: &User) -> UserDetail {
         telephone: None,
         created_unix_ms: 0,
         changed_unix_ms: 0,
+        directory: None,
+        devices: Vec::new(),
         bindings: vec![sample::registration(id)],
         publications: Vec::new(),
         watchers: 1,

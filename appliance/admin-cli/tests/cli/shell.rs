@@ -17,7 +17,7 @@ fn a_question_mark_lists_what_may_follow_and_keeps_the_line() {
     terminal.expect("Lamplight");
     terminal.expect(PROMPT);
     terminal.send("?");
-    terminal.expect("user   administer users");
+    terminal.expect("user       administer users");
     terminal.expect(PROMPT);
     terminal.send("user add carl ?");
     let shown = terminal.expect("admin: user add carl ");

@@ -86,10 +86,9 @@ impl Platform {
     }
 
     pub(super) async fn set_trust(&self, pem: Option<String>) -> Result<Answer, Refusal> {
-        if pem
-            .as_ref()
-            .is_some_and(|pem| trust::certificates(pem).and_then(|given| trust::client(given, Vec::new())).is_none())
-        {
+        if pem.as_ref().is_some_and(|pem| {
+            trust::certificates(pem).and_then(|given| trust::client(given, Vec::new())).is_none()
+        }) {
             return Err(Refusal::new(
                 RefusalCode::InvalidValue,
                 "there is no PEM certificate in what was given",

@@ -240,7 +240,9 @@ async fn connect(remote: &Remote, believed: &Believed) -> Result<Box<dyn Stream>
     }
     let config = match believed {
         Believed::Anybody => trust::anybody(),
-        Believed::Given(pem) => trust::certificates(pem).and_then(|given| trust::client(given, Vec::new())),
+        Believed::Given(pem) => {
+            trust::certificates(pem).and_then(|given| trust::client(given, Vec::new()))
+        }
     };
     let config = config.ok_or("the certificates that are trusted cannot be used")?;
     let name = ServerName::try_from(remote.host.clone())

@@ -117,6 +117,8 @@ pub(super) async fn user(node: &Node, id: &UserId) -> Result<UserDetail, Refusal
         changed_unix_ms: user.changed.as_millis(),
         watchers: number(user.watchers),
         watching: number(user.watching),
+        directory: node.directories.of(&user.id),
+        devices: user.devices.iter().map(|(name, at)| (name.clone(), at.as_millis())).collect(),
         bindings,
         publications: view.publications.into_iter().map(publication).collect(),
         summary: summary(user, basic),
