@@ -10,3 +10,4 @@ pub mod node;
 pub mod pidf;
 pub mod program;
 pub mod wire;
+pub mod xcap;

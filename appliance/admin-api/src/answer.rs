@@ -19,6 +19,21 @@ pub mod presence;
 pub mod system;
 pub mod user;
 
+/// One thing that is decided for the whole node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyItem {
+    /// What.
+    pub name: String,
+    /// How it is decided.
+    pub value: String,
+    /// How it is where nobody decides.
+    pub usual: String,
+    /// How it may be decided.
+    pub allowed: String,
+    /// What it is about.
+    pub meaning: String,
+}
+
 /// An answer; its JSON is an object with one member named after the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +79,8 @@ pub enum Answer {
     UserChanged(UserChanged),
     /// To `TakeSnapshot`: the newest `snapshot-…` of the store is the one.
     SnapshotTaken,
+    /// To `ShowPolicy` and `SetPolicy`.
+    Policy(Vec<PolicyItem>),
     /// To `ShowDirectories`, `SetDirectory` and `UnsetDirectory`.
     Directories(Vec<Directory>),
     /// To `TestDirectory`: each server by itself.

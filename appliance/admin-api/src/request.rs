@@ -98,6 +98,15 @@ pub enum Request {
         /// One of the areas that `ShowLogLevels` names, or `default` for the built-in default.
         area: String,
     },
+    /// What is decided for the whole node → `Answer::Policy`.
+    ShowPolicy,
+    /// Decide one thing for the node, in force at once → `Answer::Policy` with all of it.
+    SetPolicy {
+        /// What, as `ShowPolicy` names it.
+        name: String,
+        /// How; none for as it usually is.
+        value: Option<String>,
+    },
     /// The directories, in order of name → `Answer::Directories`.
     ShowDirectories,
     /// Set up a directory, or change one → `Answer::Directories` with that one.

@@ -6,6 +6,7 @@ pub(crate) mod file;
 pub(crate) mod help;
 pub(crate) mod network;
 pub(crate) mod platform;
+pub(crate) mod policy;
 pub(crate) mod set;
 pub(crate) mod show;
 pub(crate) mod tool;

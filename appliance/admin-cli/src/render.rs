@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod people;
 pub(crate) mod platform;
+mod policy;
 pub(crate) mod text;
 
 pub(crate) use self::text::{Fields, Table, Zone};
@@ -35,6 +36,7 @@ pub(crate) fn answer(answer: &Answer, zone: &Zone) -> Vec<String> {
         Answer::SnapshotTaken => vec!["A snapshot was made.".to_owned()],
         Answer::UserChanged(changed) => people::changed(changed),
         Answer::Imported(report) => people::imported(report),
+        Answer::Policy(items) => policy::items(items),
         Answer::Directories(list) => directory::directories(list, zone),
         Answer::DirectoryTested(trials) => directory::trials(trials),
         Answer::DirectorySynced(report) => directory::report(report),

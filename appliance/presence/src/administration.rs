@@ -3,11 +3,14 @@
 use sip::clock::{Now, WallTime};
 
 use crate::command::{
-    Answer, Command, Credentials, Imported, Page, PresenceView, Refusal, Totals, UserDraft,
+    Answer, Command, Credentials, DigestQuestion, Imported, Page, PresenceView, Refusal, Totals, UserDraft,
     UserView,
 };
 use crate::device::device_change;
+use crate::documents::{Key, StoredDocument, record_key};
+use crate::node_policy::NodePolicy;
 use crate::output::Ticket;
+use crate::rejection::Rejection;
 use crate::record::{Change, DeviceRecord, Table, UserRecord, encode};
 use crate::server::{Pending, Server};
 use crate::subscription::{Reason, SubscriptionSlot};
@@ -31,6 +34,10 @@ pub(crate) enum Undo {
     },
     /// Not stored: the device of this name is as it was.
     Device(UserSlot, String, Option<DeviceRecord>),
+    /// Not stored: the document is as it was.
+    Document(Box<(UserSlot, Key, Option<StoredDocument>)>),
+    /// Not stored: what was decided before is decided.
+    Policy(Box<NodePolicy>),
 }
 
 const PAGE_LIMIT: usize = 1000;
@@ -53,6 +60,12 @@ impl Server {
                 self.set_device(now, ticket, &id, &device, ha1)
             }
             Command::DeleteDevice { id, device } => self.delete_device(ticket, &id, &device),
+            Command::CheckDigest(question) => Ok(Some(self.check_digest(now, &question))),
+            Command::Xcap(request) => Ok(self.xcap(now, ticket, &request)),
+            Command::ShowPolicy => Ok(Some(self.show_policy())),
+            Command::SetPolicy { name, value } => {
+                self.set_policy(now, ticket, &name, value.as_deref())
+            }
             Command::Keep(changes) => {
                 let pending = (ticket, Undo::Put(Vec::new()), Answer::Done);
                 self.commit(changes, Pending::Command(Box::new(pending)));
@@ -114,17 +127,40 @@ impl Server {
             (Undo::Rename { old, .. }, true) => self.forget_user(now, old),
             (Undo::Rename { old, new }, false) => {
                 self.users.remove(new);
+                self.index_again(old, new);
                 if let Some(user) = self.users.get_mut(old) {
                     user.is_leaving = false;
                 }
             }
-            (Undo::Device(..), true) => {}
+            (Undo::Device(..) | Undo::Document(_) | Undo::Policy(_), true) => {}
+            (Undo::Document(undo), false) => {
+                let (slot, key, before) = *undo;
+                self.put_document(now, slot, key, before);
+            }
+            (Undo::Policy(before), false) => {
+                self.policy = *before;
+                self.policy_changed(now);
+            }
             (Undo::Device(slot, device, before), false) => self.put_device(slot, device, before),
             (Undo::Disable(slot), true) => self.sign_off(now, slot),
             (Undo::Disable(slot), false) => self.users.set_enabled(slot, true),
         }
         let answer = if stored { answer } else { Answer::Refused(Refusal::NotStored) };
         self.tell(ticket, answer);
+    }
+
+    fn check_digest(&mut self, now: Now, question: &DigestQuestion) -> Answer {
+        let outcome = self.authentication.authenticate_http(
+            now,
+            question,
+            &self.users,
+            &mut self.counters,
+        );
+        Answer::Digest(match outcome {
+            Ok(slot) => self.users.get(slot).map(|user| user.id.to_string()).ok_or_else(Vec::new),
+            Err(Rejection::Unauthenticated { challenges, .. }) => Err(challenges),
+            Err(_) => Err(Vec::new()),
+        })
     }
 
     /// The numbers of what there is.
@@ -245,6 +281,8 @@ impl Server {
         if let Some(user) = self.users.get_mut(slot) {
             user.is_leaving = true;
             changes.extend(user.devices.keys().map(|device| device_change(id, device, None)));
+            let documents = user.documents.all.keys();
+            changes.extend(documents.map(|key| Change { key: record_key(id, key), value: None }));
         }
         changes
     }
@@ -326,6 +364,7 @@ impl Server {
             self.end(now, id, Reason::NoResource);
         }
         self.sign_off(now, slot);
+        self.services.retain(|_, (owner, _)| *owner != slot);
         self.orphan(slot);
         self.users.remove(slot);
     }

@@ -12,6 +12,7 @@ use sip::entropy::Entropy;
 use sip::flow::Flow;
 use sip::message::{HeaderAccess, Request, method};
 
+use crate::command::DigestQuestion;
 use crate::config::{AddressBlock, Config};
 use crate::counters::Counters;
 use crate::rejection::Rejection;
@@ -24,6 +25,15 @@ pub(crate) enum Identity {
     Trusted,
     /// A user who knew the password.
     User(UserSlot),
+}
+
+/// What a digest is computed over, and who asks.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    peer: IpAddr,
+    method: &'a str,
+    body: &'a [u8],
+    proxy: bool,
 }
 
 const NONCE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -101,6 +111,40 @@ impl Authentication {
             .values(name)
             .filter_map(|value| Credentials::parse(value).ok())
             .find(|credentials| credentials.realm == self.realm);
+        let asked = Asked { peer, method: method(request.method), body: &request.body, proxy };
+        self.verify(now, &asked, offered, users, counters).map(Identity::User)
+    }
+
+    /// Who sent a request over HTTP, or the challenges to answer it with.
+    pub(crate) fn authenticate_http(
+        &mut self,
+        now: Now,
+        question: &DigestQuestion,
+        users: &Users,
+        counters: &mut Counters,
+    ) -> Result<UserSlot, Rejection> {
+        let offered = question
+            .authorization
+            .as_deref()
+            .and_then(|value| Credentials::parse(value).ok())
+            .filter(|credentials| credentials.realm == self.realm)
+            // RFC 7616 §3.4.6: what was signed must be what is asked for.
+            .filter(|credentials| credentials.uri == question.uri);
+        let peer = question.peer.to_canonical();
+        let (method, body) = (question.method.as_str(), question.body.as_slice());
+        let asked = Asked { peer, method, body, proxy: false };
+        self.verify(now, &asked, offered, users, counters)
+    }
+
+    fn verify(
+        &mut self,
+        now: Now,
+        asked: &Asked<'_>,
+        offered: Option<Credentials>,
+        users: &Users,
+        counters: &mut Counters,
+    ) -> Result<UserSlot, Rejection> {
+        let Asked { peer, method, body, proxy } = *asked;
         let Some(credentials) = offered else {
             return Err(self.challenge(now, proxy, false, counters));
         };
@@ -115,9 +159,8 @@ impl Authentication {
             let user = users.get(slot).filter(|user| user.is_served)?;
             Some((slot, user))
         });
-        let method = method(request.method);
         let verified = known.filter(|(_, user)| {
-            user.ha1s().any(|ha1| credentials.verify(&ha1, method, &request.body))
+            user.ha1s().any(|ha1| credentials.verify(&ha1, method, body))
         });
         let Some((slot, _)) = verified else {
             counters.authentication_failures += 1;
@@ -145,7 +188,7 @@ impl Authentication {
             self.floor = oldest + 1;
         }
         self.sources.remove(&peer);
-        Ok(Identity::User(slot))
+        Ok(slot)
     }
 
     fn find_user(&self, users: &Users, username: &str) -> Option<UserSlot> {

@@ -98,6 +98,19 @@ pub enum Command {
         /// The device.
         device: String,
     },
+    /// Who asks something over HTTP, by digest.
+    CheckDigest(DigestQuestion),
+    /// Do what a client asks by XCAP (RFC 4825).
+    Xcap(XcapRequest),
+    /// What an administrator decided for the node.
+    ShowPolicy,
+    /// Decide one thing for the node; without a value, as it usually is.
+    SetPolicy {
+        /// What.
+        name: String,
+        /// How.
+        value: Option<String>,
+    },
     /// Keep records that are not the server's, with the same promise as its own.
     Keep(Vec<Change>),
     /// One user.
@@ -143,6 +156,12 @@ pub enum Answer {
     PasswordHash(Option<String>),
     /// How users are reached; none for who is not a user or has nothing registered or published.
     Summaries(Vec<Option<crate::compositor::Summary>>),
+    /// The id of who asks; else the challenges to answer with (none: ask again later).
+    Digest(Result<String, Vec<String>>),
+    /// What is answered by XCAP.
+    Xcap(XcapReply),
+    /// What is decided for the node.
+    Policy(Vec<PolicyItem>),
     /// One presentity.
     Presence(PresenceView),
     /// Subscriptions; `more` when the list goes on.
@@ -151,6 +170,91 @@ pub enum Answer {
     Registrations(Vec<BindingView>, bool),
     /// The totals.
     Totals(Totals),
+}
+
+/// A request over HTTP whose sender may have signed it (RFC 7616).
+#[derive(Debug, Clone)]
+pub struct DigestQuestion {
+    /// Where it came from.
+    pub peer: std::net::IpAddr,
+    /// Authorization, where there is one.
+    pub authorization: Option<String>,
+    /// The method.
+    pub method: String,
+    /// The target, as it stood in the request.
+    pub uri: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What an XCAP client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XcapMethod {
+    /// Read.
+    Get,
+    /// Create or replace.
+    Put,
+    /// Remove.
+    Delete,
+}
+
+/// A request by XCAP; who asks has proved who it is.
+#[derive(Debug, Clone)]
+pub struct XcapRequest {
+    /// The id of who asks.
+    pub caller: String,
+    /// What is to be done.
+    pub method: XcapMethod,
+    /// The path below the XCAP root, with its escapes.
+    pub path: String,
+    /// The query, with its escapes.
+    pub query: Option<String>,
+    /// If-Match.
+    pub if_match: Option<String>,
+    /// If-None-Match.
+    pub if_none_match: Option<String>,
+    /// Content-Type.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// The answer to an [`XcapRequest`], in the terms of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XcapReply {
+    /// The status code.
+    pub status: u16,
+    /// The media type of the body, where there is one.
+    pub content_type: Option<&'static str>,
+    /// The entity-tag of the document, in quotes.
+    pub etag: Option<String>,
+    /// Allow.
+    pub allow: Option<&'static str>,
+    /// The body.
+    pub body: String,
+}
+
+impl XcapReply {
+    /// An answer of which there is no more to say than its status.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self { status, content_type: None, etag: None, allow: None, body: String::new() }
+    }
+}
+
+/// One thing that an administrator decides for the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyItem {
+    /// What.
+    pub name: &'static str,
+    /// How it is decided.
+    pub value: String,
+    /// How it is where nobody decides.
+    pub usual: String,
+    /// How it may be decided.
+    pub allowed: String,
+    /// What it is about.
+    pub meaning: &'static str,
 }
 
 /// What became of a line of an import.
@@ -210,6 +314,24 @@ pub enum Refusal {
         id: String,
         /// The most there may be.
         limit: usize,
+    },
+    /// There is nothing of this name to decide.
+    #[error("there is no policy {name}; there is {known}")]
+    UnknownPolicy {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// It cannot be decided so.
+    #[error("{name} cannot be {value:?}: it is one of {allowed}")]
+    BadPolicy {
+        /// The policy.
+        name: String,
+        /// The value given.
+        value: String,
+        /// What may be given.
+        allowed: String,
     },
     /// The disk did not take the change.
     #[error("the change could not be written to disk and was not made")]

@@ -50,6 +50,7 @@ pub(crate) struct SentBy {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wording {
     Active { seconds: u64 },
+    Pending { seconds: u64 },
     Terminated { reason: &'static str },
 }
 
@@ -185,6 +186,10 @@ impl Dialog {
         match varying.wording {
             Wording::Active { seconds } => {
                 put(out, &["active;expires="]);
+                sip::write::decimal(seconds, out);
+            }
+            Wording::Pending { seconds } => {
+                put(out, &["pending;expires="]);
                 sip::write::decimal(seconds, out);
             }
             Wording::Terminated { reason } => put(out, &["terminated;reason=", reason]),

@@ -3,6 +3,7 @@
 
 mod administration;
 mod authentication;
+mod authorization;
 pub mod command;
 pub mod compositor;
 pub mod config;
@@ -10,7 +11,9 @@ pub mod counters;
 mod device;
 mod dialog;
 pub mod document;
+mod documents;
 mod engine;
+mod node_policy;
 mod notify;
 pub mod output;
 pub mod policy;

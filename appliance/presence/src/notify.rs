@@ -9,6 +9,7 @@ use sip::slot_token;
 use sip::transaction::HoldMark;
 use sip::uri;
 
+use crate::authorization::{View, Views};
 use crate::dialog::{Varying, Wording};
 use crate::reach::{self, Reach};
 use crate::server::{Due, Purpose, Server};
@@ -18,23 +19,38 @@ use crate::user::UserSlot;
 impl Server {
     /// Something about a presentity may have changed: if its document has, its watchers hear.
     pub(crate) fn tell_watchers(&mut self, now: Now, slot: UserSlot) {
+        self.review_sphere(now, slot);
         let Some(user) = self.users.get(slot).filter(|user| user.is_stale) else { return };
         if user.watchers.is_empty() {
             return;
         }
         let before = user.document.clone();
-        let after = self.document(slot);
-        if after.is_some() && before == after {
+        let Some(after) = self.document(slot) else { return };
+        if before.as_ref() == Some(&after) {
             return;
         }
+        let changed = self.users.get_mut(slot).map(|user| user.views.renew(&after));
+        let changed = changed.unwrap_or_default();
         let count = self.users.get(slot).map_or(0, |user| user.watchers.len());
         // A NOTIFY that ends a subscription takes it off the list, so go from the end.
         for position in (0..count).rev() {
             let watcher = self.users.get(slot).and_then(|u| u.watchers.get(position)).copied();
-            if let Some(watcher) = watcher {
+            let is_told = |id: &SubscriptionSlot| {
+                self.subscriptions.get(id.0 as usize).is_some_and(|subscription| {
+                    !subscription.is_pending && Views::is_changed(subscription.view, &changed)
+                })
+            };
+            if let Some(watcher) = watcher.filter(is_told) {
                 self.notify_change(now, watcher);
             }
         }
+    }
+
+    /// What a watcher is shown.
+    fn shown(&mut self, slot: UserSlot, view: View) -> Option<Arc<[u8]>> {
+        let document = self.document(slot)?;
+        let user = self.users.get_mut(slot)?;
+        Some(user.views.show(view, &document, &user.aor))
     }
 
     /// The composed document of a user.
@@ -76,23 +92,30 @@ impl Server {
         if let Some(client) = subscription.in_flight.take() {
             self.layer.abandon(client);
         }
-        let presentity = subscription.presentity;
+        let (presentity, view) = (subscription.presentity, subscription.view);
+        let seconds = subscription.expires.since(now.monotonic).as_secs();
         let wording = match subscription.state {
-            State::Active | State::Suspended => {
-                Wording::Active { seconds: subscription.expires.since(now.monotonic).as_secs() }
+            State::Active | State::Suspended if subscription.is_pending => {
+                Wording::Pending { seconds }
             }
+            State::Active | State::Suspended => Wording::Active { seconds },
             State::Ending(Reason::Timeout) => Wording::Terminated { reason: "timeout" },
             State::Ending(Reason::NoResource) => Wording::Terminated { reason: "noresource" },
             State::Ending(Reason::Deactivated) => Wording::Terminated { reason: "deactivated" },
+            State::Ending(Reason::Rejected) => Wording::Terminated { reason: "rejected" },
         };
-        let gives_state =
-            !matches!(subscription.state, State::Ending(Reason::NoResource | Reason::Deactivated));
+        // Who waits for the presentity's word is told nothing of it (RFC 5025 §3.2.1).
+        let gives_state = !subscription.is_pending
+            && matches!(
+                subscription.state,
+                State::Active | State::Suspended | State::Ending(Reason::Timeout)
+            );
         subscription.cseq += 1;
         if subscription.cseq > subscription.cseq_reserved {
             subscription.cseq_reserved = subscription.cseq.saturating_add(CSEQ_BLOCK);
             self.store_subscription(now, id);
         }
-        let body = if gives_state { self.document(presentity) } else { None };
+        let body = if gives_state { self.shown(presentity, view) } else { None };
         let durable = self.durable;
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let after =

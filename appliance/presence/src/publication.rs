@@ -302,14 +302,18 @@ fn device_ids(document: &PublishedDocument) -> Vec<&str> {
 
 /// The publications of a user in the compositor's terms.
 pub(crate) fn inputs(user: &User) -> Vec<crate::compositor::Input<'_>> {
-    user.publications
-        .iter()
-        .map(|publication| crate::compositor::Input {
-            document: &publication.document,
-            published: publication.modified,
-            key: u64::from(publication.number),
-        })
-        .collect()
+    let published = user.publications.iter().map(|publication| crate::compositor::Input {
+        document: &publication.document,
+        published: publication.modified,
+        key: u64::from(publication.number),
+    });
+    // Hard state is older than anything that was published (RFC 4827 §1).
+    let hard_state = user.documents.hard_state.iter().map(|document| crate::compositor::Input {
+        document,
+        published: WallTime::from_millis(0),
+        key: 0,
+    });
+    published.chain(hard_state).collect()
 }
 
 /// Refuses packages other than `presence` (RFC 3903 §6 step 2, RFC 6665 §4.2.1.1).

@@ -33,6 +33,10 @@ pub enum Table {
     Publication = b'p',
     /// Digest credentials of single devices, by user id and the device's name.
     Device = b'd',
+    /// Documents that users keep, by user id, usage and name.
+    Document = b'h',
+    /// What an administrator decided for the node.
+    Policy = b'c',
     /// Subscriptions by slot.
     Subscription = b's',
 }
@@ -41,9 +45,17 @@ impl Table {
     /// The table that a key belongs to.
     #[must_use]
     pub fn of(key: &[u8]) -> Option<Self> {
-        [Self::User, Self::Binding, Self::Device, Self::Publication, Self::Subscription]
-            .into_iter()
-            .find(|table| key.first() == Some(&(*table as u8)))
+        [
+            Self::User,
+            Self::Binding,
+            Self::Policy,
+            Self::Device,
+            Self::Document,
+            Self::Publication,
+            Self::Subscription,
+        ]
+        .into_iter()
+        .find(|table| key.first() == Some(&(*table as u8)))
     }
 
     /// A key of this table.
@@ -134,6 +146,14 @@ impl std::fmt::Debug for DeviceRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DeviceRecord")
     }
+}
+
+/// A document that a user keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DocumentRecord {
+    pub(crate) etag: u64,
+    pub(crate) changed_millis: u64,
+    pub(crate) text: String,
 }
 
 /// A binding.

@@ -6,12 +6,14 @@ use sip::clock::Now;
 use sip::transaction::timer;
 
 use crate::publication::Publication;
+use crate::node_policy::NodePolicy;
 use crate::record::{
-    BindingRecord, DeviceRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
 use crate::server::{Due, Server};
 use crate::subscription::{Subscription, SubscriptionSlot};
+use crate::xcap::Usage;
 
 /// What came back from the store at the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,13 +73,15 @@ impl Server {
             Table::User => restore_account(key, value, &mut reading.accounts),
             Table::Binding => self.restore_binding(now, key, value),
             Table::Device => self.restore_device(key, value),
+            Table::Document => self.restore_documents(key, value),
+            Table::Policy => self.restore_policy(value),
             Table::Publication => self.restore_publication(now, key, value),
             Table::Subscription => self.restore_one(now, key, value, &mut reading.subscriptions),
         };
         let report = &mut reading.report;
         match (outcome, table) {
             (Outcome::Kept, Table::User) => report.users += 1,
-            (Outcome::Kept, Table::Device) => {}
+            (Outcome::Kept, Table::Device | Table::Document | Table::Policy) => {}
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
             (Outcome::Kept, Table::Subscription) => report.subscriptions += 1,
@@ -129,6 +133,31 @@ impl Server {
             }
             (None, _) => Outcome::Unreadable,
             (_, None) => Outcome::Expired,
+        }
+    }
+
+    fn restore_documents(&mut self, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<DocumentRecord>(value) else { return Outcome::Unreadable };
+        let Some(id) = user_id(key) else { return Outcome::Unreadable };
+        let usage = key.get(id.len() + 2).and_then(|letter| Usage::of_letter(*letter));
+        let name = key.get(id.len() + 4..).and_then(|name| std::str::from_utf8(name).ok());
+        match (usage, name, self.users.find(id)) {
+            (Some(usage), Some(name), Some(slot)) => {
+                self.restore_document(slot, (usage, name.into()), record);
+                Outcome::Kept
+            }
+            (Some(_), Some(_), None) => Outcome::Expired,
+            _ => Outcome::Unreadable,
+        }
+    }
+
+    fn restore_policy(&mut self, value: &[u8]) -> Outcome {
+        match decode::<NodePolicy>(value) {
+            Ok(policy) => {
+                self.policy = policy;
+                Outcome::Kept
+            }
+            Err(_) => Outcome::Unreadable,
         }
     }
 
@@ -184,6 +213,7 @@ impl Server {
         self.restored_dialogs.reserve(restored.len());
         self.resuming.reserve(restored.len());
         for (index, subscription) in &mut restored {
+            self.judge_restored(now, subscription);
             let id = SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX));
             if let Some(user) = self.users.get_mut(subscription.presentity) {
                 subscription.position = u32::try_from(user.watchers.len()).unwrap_or(u32::MAX);
@@ -198,6 +228,10 @@ impl Server {
             self.restored_dialogs.insert(dialog.call_id(), dialog.remote(), id);
         }
         self.subscriptions = restored.into_iter().collect();
+        let slots: Vec<_> = self.users.iter_after("").map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.arm_rules(now, slot);
+        }
         if !self.resuming.is_empty() {
             self.deadlines.insert(now.monotonic, Due::Resume);
             self.deadlines.insert(now.monotonic + timer::GIVE_UP, Due::Settled);

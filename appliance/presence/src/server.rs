@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
-use sip::aor::Named;
+use sip::aor::{Aor, Named};
 use sip::clock::{Instant, Now};
 use sip::deadlines::Deadlines;
 use sip::digest::Algorithm;
@@ -24,6 +24,7 @@ use crate::config::{AddressBlock, Config};
 use crate::counters::Counters;
 use crate::dialog::WaysOut;
 use crate::document::guard::Limits as DocumentLimits;
+use crate::node_policy::NodePolicy;
 use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
 use crate::rejection::{ALLOW, Rejection, Terms};
@@ -56,6 +57,8 @@ pub(crate) enum Due {
     User(UserSlot),
     /// A subscription expires, or is to be told again.
     Subscription(SubscriptionSlot, u64),
+    /// A rule of a presentity begins or ends to hold.
+    Rules(UserSlot),
     /// The next watchers hear after a restart.
     Resume,
     /// Nothing that was sent before the restart comes any longer.
@@ -87,6 +90,9 @@ pub struct Server {
     pub(crate) layer: Layer<Purpose>,
     pub(crate) authentication: Authentication,
     pub(crate) users: Users,
+    pub(crate) policy: NodePolicy,
+    /// Whose document says what a service is (RFC 4826 §4), by its URI.
+    pub(crate) services: HashMap<Aor, (UserSlot, Box<str>), FixedState>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) routing: Routing,
     pub(crate) deadlines: Deadlines<Due>,
@@ -120,6 +126,8 @@ impl Server {
             layer: Layer::new(config.listeners.clone(), limits.transactions, Entropy::new(seed, 1)),
             authentication,
             users: Users::new(&config.domain, limits.max_users, entropy.next_u64()),
+            policy: NodePolicy::default(),
+            services: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             subscriptions: Slab::new(),
             routing: Routing::new(config.secret),
             deadlines: Deadlines::default(),
@@ -233,6 +241,7 @@ impl Server {
             match due {
                 Due::User(slot) => self.user_due(now, slot),
                 Due::Subscription(id, nonce) => self.subscription_due(now, id, nonce),
+                Due::Rules(slot) => self.review(now, slot),
                 Due::Resume => self.resume_some(now),
                 Due::Settled => self.restored_dialogs.clear(),
                 Due::Ringing(branch) => self.rung_too_long(now, branch),

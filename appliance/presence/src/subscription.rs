@@ -10,6 +10,7 @@ use sip::flow::{Destination, Flow};
 use sip::transaction::ClientId;
 
 use crate::authentication::aor_of;
+use crate::authorization::View;
 use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
 use crate::output::SaveSequence;
@@ -33,6 +34,8 @@ pub(crate) enum Reason {
     NoResource,
     /// The watcher may try again at once.
     Deactivated,
+    /// The presentity or the node will not have it.
+    Rejected,
 }
 
 /// Where a subscription stands.
@@ -76,6 +79,10 @@ pub(crate) struct Subscription {
     flow: Flow,
     pub(crate) is_direct: bool,
     pub(crate) state: State,
+    /// What the watcher may see.
+    pub(crate) view: View,
+    /// The presentity has not decided yet: there is nothing to see.
+    pub(crate) is_pending: bool,
     pub(crate) in_flight: Option<ClientId>,
     /// Full state is due as soon as a NOTIFY can be sent.
     pub(crate) is_behind: bool,
@@ -150,6 +157,7 @@ impl Subscription {
             ),
             presentity: aor.clone(),
             state: match self.state {
+                State::Active if self.is_pending => "pending",
                 State::Active => "active",
                 State::Suspended => "suspended",
                 State::Ending(_) => "ending",

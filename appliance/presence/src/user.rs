@@ -9,7 +9,9 @@ use sip::clock::{Instant, WallTime};
 use sip::digest::Ha1;
 use slab::Slab;
 
+use crate::authorization::Views;
 use crate::command::{Credentials, Refusal, UserDraft};
+use crate::documents::Documents;
 use crate::publication::Publication;
 use crate::record::{CredentialsRecord, DeviceRecord, UserRecord};
 use crate::registration::Binding;
@@ -31,12 +33,16 @@ pub(crate) struct User {
     pub(crate) is_leaving: bool,
     /// Devices with credentials of their own, by name.
     pub(crate) devices: BTreeMap<String, DeviceRecord>,
+    /// What it keeps by XCAP.
+    pub(crate) documents: Documents,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
     pub(crate) watchers: Vec<SubscriptionSlot>,
     /// The document composed last.
     pub(crate) document: Option<Arc<[u8]>>,
+    /// What watchers see who may not see everything.
+    pub(crate) views: Views,
     /// The document has to be composed anew.
     pub(crate) is_stale: bool,
     /// When bindings and publications will be looked at for expiry.
@@ -191,11 +197,13 @@ impl Users {
             is_served,
             is_leaving: false,
             devices: BTreeMap::new(),
+            documents: Documents::default(),
             bindings: Vec::new(),
             publications: Vec::new(),
             next_publication: 0,
             watchers: Vec::new(),
             document: None,
+            views: Views::default(),
             is_stale: true,
             armed: None,
             watching: 0,

@@ -5,7 +5,7 @@ pub(crate) mod machine;
 mod node_views;
 mod user_views;
 
-use admin_api::answer::Answer as Reply;
+use admin_api::answer::{Answer as Reply, PolicyItem};
 use admin_api::answer::user::{UserChange, UserChanged};
 use admin_api::directory::DeviceCredentials;
 use admin_api::refusal::{Refusal, RefusalCode};
@@ -73,6 +73,11 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
         Request::ShowLogLevels => Ok(Reply::LogLevels(node.log.levels())),
         Request::SetLogLevel { area, level } => set_level(node, &area, Some(level)),
         Request::UnsetLogLevel { area } => set_level(node, &area, None),
+        Request::ShowPolicy => policy(node).await,
+        Request::SetPolicy { name, value } => {
+            ask(node, Command::SetPolicy { name, value }).await?;
+            policy(node).await
+        }
         Request::ShowDirectories => node.directories.show().await.map(Reply::Directories),
         Request::SetDirectory { name, change } => {
             node.directories.set(name, change).await.map(Reply::Directories)
@@ -113,6 +118,23 @@ pub(crate) async fn answer(node: &Node, request: Request) -> Result<Reply, Refus
         }
         Request::SetUserPassword { id, password } => set_password(node, id, password).await,
         Request::ImportUsers { csv } => import::import(node, csv).await.map(Reply::Imported),
+    }
+}
+
+async fn policy(node: &Node) -> Result<Reply, Refusal> {
+    match ask(node, Command::ShowPolicy).await? {
+        Answer::Policy(items) => Ok(Reply::Policy(items.into_iter().map(policy_item).collect())),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn policy_item(item: command::PolicyItem) -> PolicyItem {
+    PolicyItem {
+        name: item.name.to_owned(),
+        value: item.value,
+        usual: item.usual,
+        allowed: item.allowed,
+        meaning: item.meaning.to_owned(),
     }
 }
 
@@ -275,6 +297,9 @@ pub(crate) fn refusal_of(refusal: command::Refusal) -> Refusal {
             "device",
             "take the credentials of one away: \"user device delete ID DEVICE\"",
         ),
+        R::UnknownPolicy { .. } | R::BadPolicy { .. } => {
+            (RefusalCode::InvalidValue, "policy", "\"show policy\" lists what there is to decide")
+        }
         R::NotStored => {
             (RefusalCode::StoreFailed, "store", "\"show alarms\" says what is wrong with the disk")
         }

@@ -30,14 +30,13 @@ const USUAL_LIMIT: u32 = 25;
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
-    node: Node,
+    pub(crate) node: Node,
     sessions: Sessions,
     guesses: Guesses,
 }
 
 /// The routes.
-pub(crate) fn routes(node: Node) -> Router {
-    let api = Api { node, sessions: Sessions::default(), guesses: Guesses::default() };
+pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/api/v1/openapi.json", get(description))
         .route("/api/v1/session", post(begin_session).delete(end_session))
@@ -57,13 +56,13 @@ struct Problem {
 
 /// A refusal as an answer.
 #[derive(Debug)]
-struct Refused {
+pub(crate) struct Refused {
     status: StatusCode,
     detail: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
 }
@@ -208,7 +207,12 @@ fn kind_of(picture: &[u8]) -> Option<&'static str> {
 }
 
 impl Api {
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    /// Nobody has signed in yet.
+    pub(crate) fn new(node: Node) -> Self {
+        Self { node, sessions: Sessions::default(), guesses: Guesses::default() }
+    }
+
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         sign_in::caller(&self.node, &self.sessions, &self.guesses, headers).await
     }
 }

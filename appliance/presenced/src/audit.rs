@@ -19,6 +19,8 @@ pub(crate) fn change(request: &Request) -> Option<String> {
         Request::SyncDirectory { name, is_preview: false, is_forced, .. } => {
             format!("synchronize ldap {name:?}{}", if *is_forced { " by force" } else { "" })
         }
+        Request::SetPolicy { name, value: Some(value) } => format!("set policy {name} {value}"),
+        Request::SetPolicy { name, value: None } => format!("unset policy {name}"),
         Request::SetDevice { id, device } => format!("set device {device:?} of {}", id.as_str()),
         Request::DeleteDevice { id, device } => {
             format!("delete device {device:?} of {}", id.as_str())
@@ -45,6 +47,7 @@ pub(crate) fn change(request: &Request) -> Option<String> {
         | Request::ListLogs
         | Request::ReadLog(_)
         | Request::ShowLogLevels
+        | Request::ShowPolicy
         | Request::ShowDirectories
         | Request::TestDirectory { .. }
         | Request::SyncDirectory { .. }

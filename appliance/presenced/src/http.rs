@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -19,9 +19,10 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::alarm::AlarmKind;
-use crate::api;
+use crate::api::{self, Api};
 use crate::certificate::Tls;
 use crate::node::Node;
+use crate::xcap;
 
 /// Connections at one time.
 const CONNECTIONS: usize = 256;
@@ -36,6 +37,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after the machine refused to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// How the node is, for load balancers and for whoever decides on an upgrade.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 struct Health {
@@ -45,18 +50,21 @@ struct Health {
 
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener, tls: Tls, node: Node) {
+    let api = Api::new(node.clone());
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .with_state(node.clone())
-        .merge(api::routes(node));
+        .with_state(node)
+        .merge(api::routes(api.clone()))
+        .merge(xcap::routes(api));
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // The kernel keeps who comes while all places are taken.
         let Ok(place) = Arc::clone(&connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let (acceptor, router) = (TlsAcceptor::from(tls.http_server()), router.clone());
+                let acceptor = TlsAcceptor::from(tls.http_server());
+                let router = router.clone().layer(Extension(Peer(peer)));
                 tokio::spawn(async move {
                     let _place = place;
                     let connection = Box::pin(serve_connection(stream, peer, acceptor, router));

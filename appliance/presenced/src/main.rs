@@ -29,6 +29,7 @@ mod settings;
 mod startup;
 mod store_task;
 mod watch;
+mod xcap;
 
 use std::io::Write as _;
 use std::path::PathBuf;

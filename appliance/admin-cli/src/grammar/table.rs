@@ -5,6 +5,7 @@ use super::{Command, Extra, Kind, Level, Slot};
 mod directory;
 mod files;
 mod people;
+mod policy;
 mod setting;
 mod shell;
 mod showing;
@@ -84,6 +85,7 @@ pub(crate) fn commands() -> impl Iterator<Item = &'static Command> {
         setting::COMMANDS,
         people::COMMANDS,
         directory::COMMANDS,
+        policy::COMMANDS,
         working::COMMANDS,
         files::COMMANDS,
         shell::COMMANDS,

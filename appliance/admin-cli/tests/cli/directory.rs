@@ -1,6 +1,6 @@
 //! Directories: what the commands ask, and how the answers look.
 
-use admin_api::answer::Answer;
+use admin_api::answer::{Answer, PolicyItem};
 use admin_api::answer::presence::Basic;
 use admin_api::directory::{
     DeviceCredentials, Directory, DirectoryChange, Group, Names, People, PeopleQuery, Person,
@@ -77,6 +77,13 @@ pub(crate) fn answer(request: &Request) -> Answer {
             name: BAD.to_owned(),
             directory: "office".to_owned(),
             members: vec![UserId::from("anna"), UserId::from("bert")],
+        }]),
+        Request::ShowPolicy | Request::SetPolicy { .. } => Answer::Policy(vec![PolicyItem {
+            name: "inside".to_owned(),
+            value: "confirm".to_owned(),
+            usual: "allow".to_owned(),
+            allowed: "block, confirm, allow".to_owned(),
+            meaning: BAD.to_owned(),
         }]),
         Request::SetDevice { id, device } => Answer::Device(DeviceCredentials {
             id: id.clone(),
@@ -178,6 +185,13 @@ fn each_command_asks_what_it_says() {
     let table = [
         ("show ldap", 0, Request::ShowDirectories),
         ("show ldap-groups", 0, Request::ShowGroups),
+        ("show policy", 0, Request::ShowPolicy),
+        (
+            "set policy outside block",
+            0,
+            Request::SetPolicy { name: "outside".to_owned(), value: Some("block".to_owned()) },
+        ),
+        ("unset policy outside", 0, Request::SetPolicy { name: "outside".to_owned(), value: None }),
         ("unset ldap office force", 0, Request::UnsetDirectory { name: name() }),
         ("unset ldap office", 1, Request::UnsetDirectory { name: name() }),
         ("utils ldap test office", 1, Request::TestDirectory { name: name() }),

@@ -272,7 +272,9 @@ impl State {
                 changed(id, UserChange::PasswordSet)
             }
             Request::ImportUsers { csv } => Answer::Imported(self.import(csv.expose())?),
-            Request::ShowDirectories
+            Request::ShowPolicy
+            | Request::SetPolicy { .. }
+            | Request::ShowDirectories
             | Request::SetDirectory { .. }
             | Request::UnsetDirectory { .. }
             | Request::TestDirectory { .. }

@@ -108,6 +108,7 @@ pub struct Person {
     user_input: Option<UserInput>,
     timestamp: Option<WallTime>,
     display_name: Option<Box<str>>,
+    sphere: Option<Box<str>>,
 }
 
 impl Person {
@@ -147,6 +148,12 @@ impl Person {
         self.display_name.as_deref()
     }
 
+    /// Where the person is in life, such as at work (RFC 4480 §3.10).
+    #[must_use]
+    pub fn sphere(&self) -> Option<&str> {
+        self.sphere.as_deref()
+    }
+
     /// The rendered element up to its notes, with neither notes, timestamp nor end tag.
     pub(crate) const fn rendered(&self) -> &Identified {
         &self.rendered
@@ -174,6 +181,7 @@ impl Person {
             user_input: None,
             timestamp: None,
             display_name: None,
+            sphere: None,
         };
         renderer.attributes(element, Some("id"));
         renderer.markup(">");
@@ -188,6 +196,7 @@ impl Person {
                     read_activities(child, &mut person.activities);
                 }
                 (Some(Known::Rpid), "user-input") => person.user_input = UserInput::read(child),
+                (Some(Known::Rpid), "sphere") => person.sphere = read_sphere(child),
                 (Some(Known::Cipid), "display-name") => {
                     person.display_name = text_of(child).map(|text| text.trim_ascii().into());
                 }
@@ -212,4 +221,15 @@ impl Person {
         person.activities.shrink_to_fit();
         Ok(person)
     }
+}
+
+/// The name of the element inside a `sphere`, or its text.
+fn read_sphere(element: Node<'_, '_>) -> Option<Box<str>> {
+    let child = elements(element).find(|child| child.tag_name().name() != "note");
+    let value = match child {
+        Some(child) if child.tag_name().name() != "other" => child.tag_name().name().to_owned(),
+        Some(other) => text_of(other)?.trim_ascii().to_owned(),
+        None => text_of(element)?.trim_ascii().to_owned(),
+    };
+    Some(value.into()).filter(|value: &Box<str>| !value.is_empty())
 }

@@ -65,6 +65,11 @@ impl Ruleset {
         Ok(Self { rules })
     }
 
+    /// Adds the rules of another document of the same presentity.
+    pub fn add(&mut self, other: Self) {
+        self.rules.extend(other.rules);
+    }
+
     /// What the rules decide for a watcher: all that match, combined.
     #[must_use]
     pub fn decide(&self, now: &Circumstances<'_>) -> Decision {

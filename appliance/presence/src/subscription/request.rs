@@ -13,6 +13,7 @@ use sip::uri;
 
 use super::{CSEQ_BLOCK, Reason, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::{Identity, aor_of};
+use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
 use crate::publication::{accepts_pidf, check_event};
@@ -49,6 +50,12 @@ impl Server {
             return Err(Rejection::NotAcceptable);
         }
         let ask = self.ask(incoming)?;
+        let from = aor_of(request.headers.value("From")).map(|named| named.aor());
+        let (view, is_pending) = match self.standing(now, slot, from.as_ref()) {
+            Standing::Rejected => return Err(Rejection::Forbidden("Subscription Not Allowed")),
+            Standing::Pending => (View::UNAVAILABLE, true),
+            Standing::Active(view) => (view, false),
+        };
         if self.subscriptions.len() >= self.config.limits.subscriptions {
             return Err(Rejection::Overloaded(Duration::from_secs(60)));
         }
@@ -88,6 +95,8 @@ impl Server {
             flow: incoming.flow,
             is_direct: reach::is_direct(request),
             state: State::Active,
+            view,
+            is_pending,
             in_flight: None,
             is_behind: true,
             is_stored: !ask.expires.is_zero(),

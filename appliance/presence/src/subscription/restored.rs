@@ -11,6 +11,8 @@ use sip::message::{HeaderAccess, Request};
 use sip::{slot_token, uri};
 
 use super::{State, Subscription, SubscriptionSlot, Way};
+use crate::authentication::aor_of;
+use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
 use crate::reach::{self, Reach};
@@ -105,6 +107,8 @@ impl Server {
             flow,
             is_direct: record.is_direct,
             state: State::Active,
+            view: View::ALL,
+            is_pending: false,
             in_flight: None,
             is_behind: true,
             is_stored: true,
@@ -113,10 +117,23 @@ impl Server {
         })
     }
 
+    /// Decides anew about a restored subscription: the rules may have changed with the version.
+    pub(crate) fn judge_restored(&mut self, now: Now, subscription: &mut Subscription) {
+        let watcher = aor_of(Some(subscription.dialog.remote())).map(|named| named.aor());
+        match self.standing(now, subscription.presentity, watcher.as_ref()) {
+            // One that is rejected now learns it when its turn comes to be told.
+            Standing::Rejected | Standing::Pending => subscription.is_pending = true,
+            Standing::Active(view) => subscription.view = view,
+        }
+    }
+
     /// Finds out anew how to reach a restored watcher, and tells it the full state.
     pub(crate) fn resume(&mut self, now: Now, id: SubscriptionSlot, nonce: u64) {
         let is_due = |s: &&Subscription| s.nonce == nonce && s.is_behind;
-        if self.subscriptions.get(id.0 as usize).filter(is_due).is_some() {
+        if let Some(subscription) = self.subscriptions.get(id.0 as usize).filter(is_due) {
+            if subscription.is_pending {
+                self.review_one(now, subscription.presentity, id);
+            }
             let reach = self.way_back(id);
             self.direct(now, id, reach);
         }

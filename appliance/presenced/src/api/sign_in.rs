@@ -29,8 +29,8 @@ const AT_ONCE: usize = 2;
 
 /// Who asks.
 #[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) id: String,
+pub(crate) struct Caller {
+    pub(crate) id: String,
 }
 
 /// Wrong passwords, by user: there are no more than users.

@@ -1,0 +1,171 @@
+//! What an administrator decides for the whole node, kept in the store and in force at once.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::administration::Undo;
+use crate::command::{Answer, PolicyItem, Refusal};
+use crate::output::Ticket;
+use crate::policy::Handling;
+use crate::record::{Change, Table, encode};
+use crate::server::{Pending, Server};
+
+/// One thing to decide. Values are kept as numbers, by name, so that a version that knows more or
+/// fewer of them reads the record of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// Watchers of our own domain, where the presentity has no rules.
+    Inside,
+    /// Watchers of other domains, where the presentity has no rules.
+    Outside,
+    /// Contacts that one user may have in lists.
+    Contacts,
+}
+
+struct Description {
+    name: &'static str,
+    meaning: &'static str,
+    values: Values,
+    usual: u32,
+}
+
+enum Values {
+    Words(&'static [&'static str]),
+    Range(u32, u32),
+}
+
+const HANDLINGS: &[&str] = &["block", "confirm", "polite-block", "allow"];
+
+impl Item {
+    const ALL: [Self; 3] = [Self::Inside, Self::Outside, Self::Contacts];
+
+    const fn describe(self) -> Description {
+        let (name, meaning, values, usual) = match self {
+            Self::Inside => (
+                "inside",
+                "watchers of our own domain, where the user has no rules",
+                Values::Words(HANDLINGS),
+                3,
+            ),
+            Self::Outside => (
+                "outside",
+                "watchers of other domains, where the user has no rules",
+                Values::Words(HANDLINGS),
+                1,
+            ),
+            Self::Contacts => {
+                ("contacts", "contacts that a user may have", Values::Range(1, 1000), 200)
+            }
+        };
+        Description { name, meaning, values, usual }
+    }
+}
+
+impl Description {
+    fn text(&self, value: u32) -> String {
+        match self.values {
+            Values::Words(words) => {
+                words.get(value as usize).map_or_else(|| value.to_string(), |w| (*w).to_owned())
+            }
+            Values::Range(..) => value.to_string(),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Option<u32> {
+        match self.values {
+            Values::Words(words) => {
+                u32::try_from(words.iter().position(|word| *word == text)?).ok()
+            }
+            Values::Range(least, most) => {
+                text.parse().ok().filter(|value| (least..=most).contains(value))
+            }
+        }
+    }
+
+    fn allowed(&self) -> String {
+        match self.values {
+            Values::Words(words) => words.join(", "),
+            Values::Range(least, most) => format!("{least} to {most}"),
+        }
+    }
+}
+
+/// What has been decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct NodePolicy {
+    decided: BTreeMap<String, u32>,
+}
+
+impl NodePolicy {
+    pub(crate) fn value(&self, item: Item) -> u32 {
+        let description = item.describe();
+        self.decided.get(description.name).copied().unwrap_or(description.usual)
+    }
+
+    pub(crate) fn handling(&self, item: Item) -> Handling {
+        match self.value(item) {
+            3 => Handling::Allow,
+            2 => Handling::PoliteBlock,
+            1 => Handling::Confirm,
+            _ => Handling::Block,
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn show_policy(&self) -> Answer {
+        let item = |item: Item| {
+            let description = item.describe();
+            PolicyItem {
+                name: description.name,
+                value: description.text(self.policy.value(item)),
+                usual: description.text(description.usual),
+                allowed: description.allowed(),
+                meaning: description.meaning,
+            }
+        };
+        Answer::Policy(Item::ALL.into_iter().map(item).collect())
+    }
+
+    /// Decides one thing anew; without a value, as it usually is.
+    pub(crate) fn set_policy(
+        &mut self,
+        now: sip::clock::Now,
+        ticket: Ticket,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<Option<Answer>, Refusal> {
+        let found = Item::ALL.into_iter().map(Item::describe).find(|item| item.name == name);
+        let Some(item) = found else {
+            let names: Vec<&str> = Item::ALL.into_iter().map(|item| item.describe().name).collect();
+            return Err(Refusal::UnknownPolicy { name: name.to_owned(), known: names.join(", ") });
+        };
+        let before = self.policy.clone();
+        match value {
+            None => drop(self.policy.decided.remove(item.name)),
+            Some(text) => {
+                let value = item.parse(text).ok_or_else(|| Refusal::BadPolicy {
+                    name: name.to_owned(),
+                    value: text.to_owned(),
+                    allowed: item.allowed(),
+                })?;
+                self.policy.decided.insert(item.name.to_owned(), value);
+            }
+        }
+        let change =
+            Change { key: Table::Policy.key(&[b"node"]), value: Some(encode(&self.policy)) };
+        let undo = Undo::Policy(Box::new(before));
+        self.commit(vec![change], Pending::Command(Box::new((ticket, undo, Answer::Done))));
+        self.policy_changed(now);
+        Ok(None)
+    }
+
+    /// Whatever was decided before is decided again.
+    pub(crate) fn policy_changed(&mut self, now: sip::clock::Now) {
+        let slots: Vec<_> = self.users.iter_after("").map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.review(now, slot);
+        }
+    }
+}
