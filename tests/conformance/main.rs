@@ -10,6 +10,7 @@ mod rfc3856;
 mod rfc3863;
 mod rfc3903;
 mod rfc4479;
+mod rfc4662;
 mod rfc4825;
 mod rfc5025;
 mod rfc5626;

@@ -9,5 +9,6 @@ pub mod machine;
 pub mod node;
 pub mod pidf;
 pub mod program;
+pub mod rlmi;
 pub mod wire;
 pub mod xcap;

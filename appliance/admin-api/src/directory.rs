@@ -238,6 +238,8 @@ pub struct Person {
 pub struct Group {
     /// Its name.
     pub name: String,
+    /// The URI to subscribe to.
+    pub uri: String,
     /// The directory.
     pub directory: String,
     /// Its members, through other groups too.

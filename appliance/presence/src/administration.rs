@@ -60,6 +60,10 @@ impl Server {
                 self.set_device(now, ticket, &id, &device, ha1)
             }
             Command::DeleteDevice { id, device } => self.delete_device(ticket, &id, &device),
+            Command::SetGroups(groups) => {
+                self.set_groups(now, ticket, groups);
+                Ok(None)
+            }
             Command::CheckDigest(question) => Ok(Some(self.check_digest(now, &question))),
             Command::Xcap(request) => Ok(self.xcap(now, ticket, &request)),
             Command::ShowPolicy => Ok(Some(self.show_policy())),
@@ -220,6 +224,7 @@ impl Server {
             .users
             .insert(&draft.id, account)
             .ok_or_else(|| Refusal::BadUserId(draft.id.clone()))?;
+        self.user_appeared(now, slot);
         Ok((slot, change))
     }
 
@@ -364,6 +369,7 @@ impl Server {
             self.end(now, id, Reason::NoResource);
         }
         self.sign_off(now, slot);
+        self.user_vanishes(now, slot);
         self.services.retain(|_, (owner, _)| *owner != slot);
         self.orphan(slot);
         self.users.remove(slot);
@@ -406,6 +412,7 @@ impl Server {
     fn show_watchers(&self, now: Now, id: &str, page: &Page) -> Result<Answer, Refusal> {
         let (_, user) = self.known(id)?;
         let mut slots = user.watchers.clone();
+        slots.extend(user.listed_by.iter().map(|(list, _)| *list));
         slots.sort_unstable();
         Ok(self.subscription_page(now, page, slots.into_iter()))
     }
@@ -429,7 +436,10 @@ impl Server {
         let mut views = slots
             .filter(|slot| after.is_none_or(|after| slot.0 > after))
             .filter_map(|slot| Some((slot, self.subscriptions.get(slot.0 as usize)?)))
-            .filter_map(|(slot, s)| Some(s.view(slot, &self.users.get(s.presentity)?.aor, now)));
+            .map(|(slot, subscription)| {
+                let user = self.users.get(subscription.presentity);
+                subscription.view(slot, user.map_or("", |user| user.aor.as_str()), now)
+            });
         let list = views.by_ref().take(limit).collect();
         Answer::Subscriptions(list, views.next().is_some())
     }

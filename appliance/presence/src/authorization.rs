@@ -153,7 +153,7 @@ impl Server {
     pub(crate) fn review(&mut self, now: Now, slot: UserSlot) {
         self.arm_rules(now, slot);
         let Some(user) = self.users.get(slot) else { return };
-        if user.watchers.is_empty() {
+        if user.watchers.is_empty() && user.listed_by.is_empty() {
             return;
         }
         let watchers = user.watchers.clone();
@@ -168,6 +168,7 @@ impl Server {
             }
             self.review_one(now, slot, id);
         }
+        self.review_lists(now, slot, is_crowded);
     }
 
     pub(crate) fn review_one(&mut self, now: Now, slot: UserSlot, id: SubscriptionSlot) {

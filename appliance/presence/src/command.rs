@@ -98,6 +98,8 @@ pub enum Command {
         /// The device.
         device: String,
     },
+    /// The groups of all directories, which become lists.
+    SetGroups(Vec<GroupDraft>),
     /// Who asks something over HTTP, by digest.
     CheckDigest(DigestQuestion),
     /// Do what a client asks by XCAP (RFC 4825).
@@ -170,6 +172,15 @@ pub enum Answer {
     Registrations(Vec<BindingView>, bool),
     /// The totals.
     Totals(Totals),
+}
+
+/// A group of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDraft {
+    /// As the directory calls it.
+    pub name: String,
+    /// Ids of its users.
+    pub members: Vec<String>,
 }
 
 /// A request over HTTP whose sender may have signed it (RFC 7616).
@@ -412,8 +423,8 @@ pub struct SubscriptionView {
     pub index: u32,
     /// Who watches.
     pub watcher: String,
-    /// Who is watched.
-    pub presentity: Aor,
+    /// Who is watched, or the URI of a list.
+    pub presentity: String,
     /// `active`, `suspended` (its flow is gone; state follows at the next refresh) or `ending`.
     pub state: &'static str,
     /// Until it expires.

@@ -25,6 +25,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Nonce counts seen before.
     pub replays: u64,
+    /// Members of lists that were left out, since there were too many.
+    pub list_members_left_out: u64,
     /// NOTIFYs sent.
     pub notifies: u64,
     /// NOTIFYs answered with 2xx.

@@ -10,7 +10,6 @@ use sip::flow::Transport;
 use sip::slot_token::Digits;
 use sip::transaction::key::MAGIC_COOKIE;
 
-use crate::rejection::PIDF;
 
 /// What a dialog is made of.
 pub(crate) struct Parts<'a> {
@@ -61,6 +60,8 @@ pub(crate) struct Varying<'a> {
     pub(crate) tag: &'a Digits,
     pub(crate) cseq: u32,
     pub(crate) wording: Wording,
+    /// The media type of the body, and header lines that follow it.
+    pub(crate) media: &'a str,
     /// Octets of the body.
     pub(crate) body: usize,
 }
@@ -195,7 +196,7 @@ impl Dialog {
             Wording::Terminated { reason } => put(out, &["terminated;reason=", reason]),
         }
         if varying.body > 0 {
-            put(out, &["\r\nContent-Type: ", PIDF]);
+            put(out, &["\r\nContent-Type: ", varying.media]);
         }
         put(out, &["\r\n"]);
         sip::write::end_of_head(varying.body, out);
@@ -277,7 +278,8 @@ mod tests {
 
     fn head(dialog: &Dialog, wording: Wording, body: usize) -> String {
         let mut out = BytesMut::new();
-        let varying = Varying { branch: &[b'a'; 24], tag: &[b'7'; 24], cseq: 41, wording, body };
+        let (branch, tag, media) = (&[b'a'; 24], &[b'7'; 24], "application/pidf+xml");
+        let varying = Varying { branch, tag, cseq: 41, wording, media, body };
         dialog.write_head(&varying, &mut out);
         String::from_utf8(out.to_vec()).unwrap()
     }

@@ -287,6 +287,7 @@ impl Server {
         match usage {
             Usage::PresRules | Usage::OmaPresRules => self.review(now, slot),
             Usage::ResourceLists => {
+                self.reload_lists_of(now, slot);
                 let depends = |user: &User| {
                     user.documents.rules.as_ref().is_some_and(|rules| rules.depends_on_lists())
                 };
@@ -295,8 +296,30 @@ impl Server {
                 }
             }
             Usage::PidfManipulation => self.tell_watchers(now, slot),
-            Usage::XcapCaps | Usage::RlsServices => {}
+            Usage::RlsServices => self.reload_lists_of(now, slot),
+            Usage::XcapCaps => {}
         }
+    }
+
+    /// The lists that a user made services of.
+    fn reload_lists_of(&mut self, now: Now, slot: UserSlot) {
+        let services = &self.services;
+        let is_known = |aor: &sip::aor::Aor| services.get(aor).map(|(owner, _)| *owner);
+        let concerned: std::collections::HashSet<sip::aor::Aor> = self
+            .list_subscriptions
+            .iter()
+            .filter_map(|id| crate::resource_list::list_of(&self.subscriptions, *id))
+            .filter_map(|list| match &list.source {
+                // One that is gone has no owner any longer.
+                crate::resource_list::Source::Service(aor) => {
+                    is_known(aor).is_none_or(|owner| owner == slot).then(|| aor.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        self.reload_lists(now, |source| {
+            matches!(source, crate::resource_list::Source::Service(aor) if concerned.contains(aor))
+        });
     }
 
     /// Brings the index of services up to date with one document.

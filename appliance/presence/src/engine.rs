@@ -9,12 +9,13 @@ use sip::header::{expires, max_forwards, name_addr, options};
 use sip::message::{HeaderAccess, Method, Request, Uri, response_to};
 use sip::uri;
 
+use crate::resource_list::EVENTLIST;
 use crate::rejection::{ALLOW, ALLOW_EVENTS, PIDF, Rejection};
 use crate::server::{Incoming, Server};
 use crate::user::UserSlot;
 
 /// Option tags we understand.
-const EXTENSIONS: [&str; 1] = ["path"];
+const EXTENSIONS: [&str; 3] = ["path", EVENTLIST, "recipient-list-subscribe"];
 
 /// Whom a request is for.
 enum Target {
@@ -91,7 +92,8 @@ impl Server {
             (Method::Subscribe, Some(tag)) => self.refresh(now, incoming, tag, identity),
             (Method::Subscribe, None) => match target {
                 Target::User(slot) => self.subscribe(now, incoming, slot, identity),
-                Target::Node | Target::Nobody | Target::Elsewhere => Err(Rejection::NotFound),
+                Target::Node | Target::Nobody => self.subscribe_list(now, incoming, identity),
+                Target::Elsewhere => Err(Rejection::NotFound),
             },
             _ => match target {
                 Target::User(slot) => self.publish(now, incoming, slot, identity),

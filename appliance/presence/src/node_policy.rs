@@ -21,6 +21,8 @@ pub(crate) enum Item {
     Outside,
     /// Contacts that one user may have in lists.
     Contacts,
+    /// Seconds between two NOTIFYs of a list.
+    ListInterval,
 }
 
 struct Description {
@@ -38,7 +40,7 @@ enum Values {
 const HANDLINGS: &[&str] = &["block", "confirm", "polite-block", "allow"];
 
 impl Item {
-    const ALL: [Self; 3] = [Self::Inside, Self::Outside, Self::Contacts];
+    const ALL: [Self; 4] = [Self::Inside, Self::Outside, Self::Contacts, Self::ListInterval];
 
     const fn describe(self) -> Description {
         let (name, meaning, values, usual) = match self {
@@ -57,6 +59,12 @@ impl Item {
             Self::Contacts => {
                 ("contacts", "contacts that a user may have", Values::Range(1, 1000), 200)
             }
+            Self::ListInterval => (
+                "list-interval",
+                "seconds between two NOTIFYs about a list, which gathers what changes between",
+                Values::Range(0, 600),
+                5,
+            ),
         };
         Description { name, meaning, values, usual }
     }

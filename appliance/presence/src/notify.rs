@@ -1,5 +1,6 @@
 //! NOTIFY: one head per dialog, one body per view, and what the answers mean.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::authorization::{View, Views};
 use crate::dialog::{Varying, Wording};
 use crate::reach::{self, Reach};
 use crate::server::{Due, Purpose, Server};
-use crate::subscription::{CSEQ_BLOCK, Reason, State, SubscriptionSlot};
+use crate::rejection::PIDF;
+use crate::subscription::{Body, CSEQ_BLOCK, Kind, Reason, State, SubscriptionSlot};
 use crate::user::UserSlot;
 
 impl Server {
@@ -21,7 +23,7 @@ impl Server {
     pub(crate) fn tell_watchers(&mut self, now: Now, slot: UserSlot) {
         self.review_sphere(now, slot);
         let Some(user) = self.users.get(slot).filter(|user| user.is_stale) else { return };
-        if user.watchers.is_empty() {
+        if user.watchers.is_empty() && user.listed_by.is_empty() {
             return;
         }
         let before = user.document.clone();
@@ -31,6 +33,7 @@ impl Server {
         }
         let changed = self.users.get_mut(slot).map(|user| user.views.renew(&after));
         let changed = changed.unwrap_or_default();
+        self.tell_lists(now, slot, &changed);
         let count = self.users.get(slot).map_or(0, |user| user.watchers.len());
         // A NOTIFY that ends a subscription takes it off the list, so go from the end.
         for position in (0..count).rev() {
@@ -47,7 +50,7 @@ impl Server {
     }
 
     /// What a watcher is shown.
-    fn shown(&mut self, slot: UserSlot, view: View) -> Option<Arc<[u8]>> {
+    pub(crate) fn shown(&mut self, slot: UserSlot, view: View) -> Option<Arc<[u8]>> {
         let document = self.document(slot)?;
         let user = self.users.get_mut(slot)?;
         Some(user.views.show(view, &document, &user.aor))
@@ -85,11 +88,38 @@ impl Server {
         self.notify_now(now, id);
     }
 
+    /// What a NOTIFY says.
+    fn body(
+        &mut self,
+        now: Now,
+        id: SubscriptionSlot,
+        presentity: UserSlot,
+        view: View,
+    ) -> Option<Body> {
+        let subscription = self.subscriptions.get(id.0 as usize)?;
+        match subscription.kind {
+            Kind::Presence => {
+                let octets = self.shown(presentity, view)?;
+                Some(Body { octets, head: Cow::Borrowed(PIDF) })
+            }
+            Kind::List(_) => self.list_body(now, id),
+        }
+    }
+
+    /// Tells what could not be told before.
+    pub(crate) fn notify_again(&mut self, now: Now, id: SubscriptionSlot) {
+        match self.subscriptions.get(id.0 as usize).map(|subscription| &subscription.kind) {
+            Some(Kind::List(_)) => self.list_changed(now, id),
+            _ => self.notify_change(now, id),
+        }
+    }
+
     /// Sends full state to a watcher, instead of a NOTIFY that may still be under way.
     pub(crate) fn notify_now(&mut self, now: Now, id: SubscriptionSlot) {
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let Some(destination) = subscription.destination() else { return };
         if let Some(client) = subscription.in_flight.take() {
+            subscription.owe_everything();
             self.layer.abandon(client);
         }
         let (presentity, view) = (subscription.presentity, subscription.view);
@@ -115,7 +145,7 @@ impl Server {
             subscription.cseq_reserved = subscription.cseq.saturating_add(CSEQ_BLOCK);
             self.store_subscription(now, id);
         }
-        let body = if gives_state { self.shown(presentity, view) } else { None };
+        let body = if gives_state { self.body(now, id, presentity, view) } else { None };
         let durable = self.durable;
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let after =
@@ -125,13 +155,20 @@ impl Server {
         let tag = slot_token::digits(id.0, subscription.nonce);
         let sent =
             self.layer.send_lean(now.monotonic, destination, purpose, after, |branch, out| {
-                let length = body.as_ref().map_or(0, |body| body.len());
-                let varying = Varying { branch, tag: &tag, cseq, wording, body: length };
+                let length = body.as_ref().map_or(0, |body| body.octets.len());
+                let media = body.as_ref().map_or("", |body| &body.head);
+                let varying = Varying { branch, tag: &tag, cseq, wording, media, body: length };
                 dialog.write_head(&varying, out);
-                body
+                body.map(|body| body.octets)
             });
         subscription.in_flight = sent;
-        subscription.is_behind = sent.is_none();
+        match &mut subscription.kind {
+            Kind::Presence => subscription.is_behind = sent.is_none(),
+            Kind::List(list) => {
+                list.is_full_due |= sent.is_none();
+                subscription.is_behind |= sent.is_none();
+            }
+        }
         if sent.is_some() {
             subscription.notifies = subscription.notifies.wrapping_add(1);
             self.counters.notifies += 1;
@@ -157,6 +194,9 @@ impl Server {
             return;
         };
         subscription.in_flight = None;
+        if status >= 300 {
+            subscription.owe_everything();
+        }
         let is_over = matches!(subscription.state, State::Ending(_)) || ends_subscription(status);
         if (200..300).contains(&status) {
             self.counters.notifies_confirmed += 1;
@@ -170,7 +210,7 @@ impl Server {
             let pause = Duration::from_secs(u64::from(seconds.clamp(1, 3600)));
             self.deadlines.insert(now.monotonic + pause, Due::Subscription(id, nonce));
         } else if subscription.is_behind {
-            self.notify_now(now, id);
+            self.notify_again(now, id);
         }
     }
 
@@ -192,6 +232,7 @@ impl Server {
         };
         self.counters.notifies_failed += 1;
         subscription.in_flight = None;
+        subscription.owe_everything();
         let was_flow = matches!(subscription.destination(), Some(Destination::Flow(_)));
         let elsewhere = uri::parse(subscription.dialog.target())
             .map_or(Reach::Nowhere, |target| reach::away_from_flow(&target, None));

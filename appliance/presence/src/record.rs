@@ -35,10 +35,14 @@ pub enum Table {
     Device = b'd',
     /// Documents that users keep, by user id, usage and name.
     Document = b'h',
+    /// Groups of directories, by the user part of their URI.
+    Group = b'f',
     /// What an administrator decided for the node.
     Policy = b'c',
     /// Subscriptions by slot.
     Subscription = b's',
+    /// Subscriptions to lists, by slot.
+    ListSubscription = b't',
 }
 
 impl Table {
@@ -50,9 +54,11 @@ impl Table {
             Self::Binding,
             Self::Policy,
             Self::Device,
+            Self::Group,
             Self::Document,
             Self::Publication,
             Self::Subscription,
+            Self::ListSubscription,
         ]
         .into_iter()
         .find(|table| key.first() == Some(&(*table as u8)))
@@ -217,6 +223,26 @@ pub struct SubscriptionRecord<'a> {
     pub(crate) event_id: Option<Cow<'a, str>>,
     pub(crate) flow: FlowRecord,
     pub(crate) is_direct: bool,
+}
+
+/// A subscription to a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListSubscriptionRecord<'a> {
+    #[serde(borrow)]
+    pub(crate) subscription: SubscriptionRecord<'a>,
+    /// The URI subscribed to.
+    #[serde(borrow)]
+    pub(crate) uri: Cow<'a, str>,
+    pub(crate) source: ListSourceRecord,
+    pub(crate) takes_deflate: bool,
+}
+
+/// Where a list comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum ListSourceRecord {
+    Service(String),
+    Group(String),
+    Request(Vec<(String, Option<String>)>),
 }
 
 /// A flow; its connection does not outlive the process.

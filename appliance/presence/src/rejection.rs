@@ -30,6 +30,8 @@ pub(crate) enum Rejection {
     MethodNotAllowed,
     /// Option tags that must be understood and are not (RFC 3261 §8.2.2.3).
     UnknownExtensions(Vec<String>),
+    /// An option tag that the sender must support and does not name (RFC 4662 §4.1).
+    ExtensionRequired(&'static str),
     /// No media type that the sender takes can be given.
     NotAcceptable,
     /// The body's type is none that we take.
@@ -98,6 +100,7 @@ impl Rejection {
             }
             Self::MethodNotAllowed => headers.append("Allow", ALLOW),
             Self::UnknownExtensions(tags) => headers.append("Unsupported", &tags.join(", ")),
+            Self::ExtensionRequired(tag) => headers.append("Require", tag),
             Self::UnsupportedMediaType => headers.append("Accept", PIDF),
             Self::UnsupportedEncoding => headers.append("Accept-Encoding", "identity"),
             Self::UnknownEventPackage => headers.append("Allow-Events", ALLOW_EVENTS),
@@ -129,6 +132,7 @@ impl Rejection {
             Self::UnsupportedMediaType | Self::UnsupportedEncoding => 415,
             Self::UnsupportedScheme => 416,
             Self::UnknownExtensions(_) => 420,
+            Self::ExtensionRequired(_) => 421,
             Self::IntervalTooBrief => 423,
             Self::NobodyThere => 480,
             Self::UnknownDialog => 481,

@@ -8,11 +8,14 @@ use sip::transaction::timer;
 use crate::publication::Publication;
 use crate::node_policy::NodePolicy;
 use crate::record::{
-    BindingRecord, DeviceRecord, DocumentRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
+use crate::group::Group;
+use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
-use crate::subscription::{Subscription, SubscriptionSlot};
+use crate::subscription::{Kind, Subscription, SubscriptionSlot};
+use crate::user::UserSlot;
 use crate::xcap::Usage;
 
 /// What came back from the store at the start.
@@ -75,16 +78,18 @@ impl Server {
             Table::Device => self.restore_device(key, value),
             Table::Document => self.restore_documents(key, value),
             Table::Policy => self.restore_policy(value),
+            Table::Group => self.restore_groups(key, value),
+            Table::ListSubscription => self.restore_list(now, key, value, &mut reading.subscriptions),
             Table::Publication => self.restore_publication(now, key, value),
             Table::Subscription => self.restore_one(now, key, value, &mut reading.subscriptions),
         };
         let report = &mut reading.report;
         match (outcome, table) {
             (Outcome::Kept, Table::User) => report.users += 1,
-            (Outcome::Kept, Table::Device | Table::Document | Table::Policy) => {}
+            (Outcome::Kept, Table::Device | Table::Document | Table::Policy | Table::Group) => {}
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
-            (Outcome::Kept, Table::Subscription) => report.subscriptions += 1,
+            (Outcome::Kept, Table::Subscription | Table::ListSubscription) => report.subscriptions += 1,
             (Outcome::Expired, _) => {
                 report.expired += 1;
                 self.save(key.to_vec(), None);
@@ -196,16 +201,63 @@ impl Server {
             return Outcome::Expired;
         }
         let index = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
-        if self.users.find(&record.presentity).is_none() {
-            return Outcome::Expired;
-        }
-        match (index, self.restore_subscription(now, &record)) {
+        let Some(presentity) = self.users.find(&record.presentity) else { return Outcome::Expired };
+        match (index, self.restore_subscription(now, &record, presentity, Kind::Presence)) {
             (Some(index), Some(subscription)) => {
                 into.push((index as usize, subscription));
                 Outcome::Kept
             }
             _ => Outcome::Unreadable,
         }
+    }
+
+    fn restore_list(
+        &mut self,
+        now: Now,
+        key: &[u8],
+        value: &[u8],
+        into: &mut Vec<(usize, Subscription)>,
+    ) -> Outcome {
+        let Ok(record) = decode::<ListSubscriptionRecord<'_>>(value) else {
+            return Outcome::Unreadable;
+        };
+        if record.subscription.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let index = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let source = match record.source {
+            ListSourceRecord::Service(uri) => uri.parse().ok().map(Source::Service),
+            ListSourceRecord::Group(uri) => uri.parse().ok().map(Source::Group),
+            ListSourceRecord::Request(listed) => Some(Source::Request(listed)),
+        };
+        let Some(source) = source else { return Outcome::Unreadable };
+        let list = ListState {
+            source,
+            uri: record.uri.into_owned(),
+            name: None,
+            members: Vec::new(),
+            is_full_due: true,
+            is_rest_due: false,
+            quiet_until: now.monotonic,
+            is_armed: false,
+            takes_deflate: record.takes_deflate,
+        };
+        let (nobody, kind) = (UserSlot(u32::MAX), Kind::List(Box::new(list)));
+        match (index, self.restore_subscription(now, &record.subscription, nobody, kind)) {
+            (Some(index), Some(subscription)) => {
+                into.push((index as usize, subscription));
+                Outcome::Kept
+            }
+            _ => Outcome::Unreadable,
+        }
+    }
+
+    fn restore_groups(&mut self, key: &[u8], value: &[u8]) -> Outcome {
+        let part = key.get(1..).and_then(|part| std::str::from_utf8(part).ok());
+        let (Some(part), Ok(group)) = (part, decode::<Group>(value)) else {
+            return Outcome::Unreadable;
+        };
+        if self.restore_group(part, group) { Outcome::Kept } else { Outcome::Unreadable }
     }
 
     /// Puts restored subscriptions into the slots that their tags name.
@@ -227,7 +279,15 @@ impl Server {
             let dialog = &subscription.dialog;
             self.restored_dialogs.insert(dialog.call_id(), dialog.remote(), id);
         }
+        let lists: Vec<SubscriptionSlot> = restored
+            .iter()
+            .filter(|(_, subscription)| matches!(subscription.kind, Kind::List(_)))
+            .map(|(index, _)| SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX)))
+            .collect();
         self.subscriptions = restored.into_iter().collect();
+        for id in lists {
+            self.reload_list(now, id);
+        }
         let slots: Vec<_> = self.users.iter_after("").map(|(slot, _)| slot).collect();
         for slot in slots {
             self.arm_rules(now, slot);

@@ -1,6 +1,6 @@
 //! The one pure object of a node: inputs in, effects out; daemon and simulation drive the same.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
 use sip::aor::{Aor, Named};
@@ -24,6 +24,7 @@ use crate::config::{AddressBlock, Config};
 use crate::counters::Counters;
 use crate::dialog::WaysOut;
 use crate::document::guard::Limits as DocumentLimits;
+use crate::group::Group;
 use crate::node_policy::NodePolicy;
 use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
@@ -93,6 +94,12 @@ pub struct Server {
     pub(crate) policy: NodePolicy,
     /// Whose document says what a service is (RFC 4826 §4), by its URI.
     pub(crate) services: HashMap<Aor, (UserSlot, Box<str>), FixedState>,
+    /// Groups of directories, by the URI that their list has.
+    pub(crate) groups: HashMap<Aor, Group, FixedState>,
+    /// Subscriptions to lists.
+    pub(crate) list_subscriptions: BTreeSet<SubscriptionSlot>,
+    /// Members of lists who are no users, with those lists.
+    pub(crate) missing_members: HashMap<Box<str>, BTreeSet<SubscriptionSlot>, FixedState>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) routing: Routing,
     pub(crate) deadlines: Deadlines<Due>,
@@ -128,6 +135,9 @@ impl Server {
             users: Users::new(&config.domain, limits.max_users, entropy.next_u64()),
             policy: NodePolicy::default(),
             services: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
+            groups: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
+            list_subscriptions: BTreeSet::new(),
+            missing_members: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             subscriptions: Slab::new(),
             routing: Routing::new(config.secret),
             deadlines: Deadlines::default(),

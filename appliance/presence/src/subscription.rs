@@ -3,7 +3,9 @@
 mod request;
 mod restored;
 
+
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sip::clock::{Instant, Now};
 use sip::flow::{Destination, Flow};
@@ -15,7 +17,10 @@ use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
 use crate::output::SaveSequence;
 use crate::reach::Reach;
-use crate::record::{FlowRecord, SubscriptionRecord, Table, encode};
+use crate::record::{
+    FlowRecord, ListSourceRecord, ListSubscriptionRecord, SubscriptionRecord, Table, encode,
+};
+use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
 use crate::user::{UserSlot, Users};
 
@@ -49,6 +54,32 @@ pub(crate) enum State {
     Ending(Reason),
 }
 
+/// What a subscription is to.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// The presence of one user.
+    Presence,
+    /// A list.
+    List(Box<ListState>),
+}
+
+/// What a subscription begins with, besides its dialog.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) presentity: UserSlot,
+    pub(crate) kind: Kind,
+    pub(crate) view: View,
+    pub(crate) is_pending: bool,
+}
+
+/// What a NOTIFY brings.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) octets: Arc<[u8]>,
+    /// The value of Content-Type, and header lines that follow it.
+    pub(crate) head: Cow<'static, str>,
+}
+
 /// Where the NOTIFYs of a subscription go.
 #[derive(Debug)]
 enum Way {
@@ -65,6 +96,7 @@ enum Way {
 pub(crate) struct Subscription {
     pub(crate) nonce: u64,
     pub(crate) presentity: UserSlot,
+    pub(crate) kind: Kind,
     /// The watcher, when it is a user of this node.
     pub(crate) watcher: Option<UserSlot>,
     /// Where it stands in its presentity's list of watchers.
@@ -121,12 +153,29 @@ impl Subscription {
         };
     }
 
+    /// What the last NOTIFY told may not have arrived.
+    pub(crate) fn owe_everything(&mut self) {
+        if let Kind::List(list) = &mut self.kind {
+            list.is_full_due = true;
+        }
+    }
+
+    const fn table(&self) -> Table {
+        match self.kind {
+            Kind::Presence => Table::Subscription,
+            Kind::List(_) => Table::ListSubscription,
+        }
+    }
+
     fn record<'a>(&'a self, now: Now, users: &'a Users) -> Option<SubscriptionRecord<'a>> {
         let dialog = &self.dialog;
         let id_of = |slot| users.get(slot).map(|user| Cow::Borrowed(&*user.id));
         Some(SubscriptionRecord {
             nonce: self.nonce,
-            presentity: id_of(self.presentity)?,
+            presentity: match self.kind {
+                Kind::Presence => id_of(self.presentity)?,
+                Kind::List(_) => Cow::Borrowed(""),
+            },
             watcher: self.watcher.and_then(id_of),
             expires_millis: (now.wall + self.expires.since(now.monotonic)).as_millis(),
             cseq_reserved: self.cseq_reserved,
@@ -145,7 +194,7 @@ impl Subscription {
     pub(crate) fn view(
         &self,
         slot: SubscriptionSlot,
-        aor: &sip::aor::Aor,
+        presentity: &str,
         now: Now,
     ) -> SubscriptionView {
         let watcher = aor_of(Some(self.dialog.remote()));
@@ -155,7 +204,10 @@ impl Subscription {
                 || self.dialog.remote().to_owned(),
                 |named| named.aor().as_str().to_owned(),
             ),
-            presentity: aor.clone(),
+            presentity: match &self.kind {
+                Kind::Presence => presentity.to_owned(),
+                Kind::List(list) => list.uri.clone(),
+            },
             state: match self.state {
                 State::Active if self.is_pending => "pending",
                 State::Active => "active",
@@ -189,6 +241,7 @@ impl Server {
         if let Some(user) = self.users.get_mut(presentity) {
             user.watchers.push(id);
         }
+        self.attach_members(id);
         if let Some(user) = watcher.and_then(|watcher| self.users.get_mut(watcher)) {
             user.watching += 1;
         }
@@ -198,6 +251,9 @@ impl Server {
     /// Forgets a subscription, in memory and on disk.
     pub(crate) fn detach(&mut self, id: SubscriptionSlot) {
         self.unstore_subscription(id);
+        if self.list_subscriptions.contains(&id) {
+            self.detach_members(id);
+        }
         let Some(subscription) = self.subscriptions.try_remove(id.0 as usize) else { return };
         if let Some(client) = subscription.in_flight {
             self.layer.abandon(client);
@@ -230,8 +286,21 @@ impl Server {
             return;
         }
         let Some(record) = subscription.record(now, &self.users) else { return };
-        let value = encode(&record);
-        let saved = self.save(Table::Subscription.key(&[&id.0.to_be_bytes()]), Some(value));
+        let value = match &subscription.kind {
+            Kind::Presence => encode(&record),
+            Kind::List(list) => encode(&ListSubscriptionRecord {
+                subscription: record,
+                uri: list.uri.as_str().into(),
+                source: match &list.source {
+                    Source::Service(aor) => ListSourceRecord::Service(aor.as_str().to_owned()),
+                    Source::Group(aor) => ListSourceRecord::Group(aor.as_str().to_owned()),
+                    Source::Request(listed) => ListSourceRecord::Request(listed.clone()),
+                },
+                takes_deflate: list.takes_deflate,
+            }),
+        };
+        let key = subscription.table().key(&[&id.0.to_be_bytes()]);
+        let saved = self.save(key, Some(value));
         if let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) {
             subscription.saved = saved;
         }
@@ -240,7 +309,8 @@ impl Server {
     pub(super) fn unstore_subscription(&mut self, id: SubscriptionSlot) {
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         if std::mem::take(&mut subscription.is_stored) {
-            let saved = self.save(Table::Subscription.key(&[&id.0.to_be_bytes()]), None);
+            let key = subscription.table().key(&[&id.0.to_be_bytes()]);
+            let saved = self.save(key, None);
             if let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) {
                 subscription.saved = saved;
             }
@@ -268,7 +338,7 @@ impl Server {
                 self.deadlines.insert(expires, Due::Subscription(id, nonce));
             }
             if self.subscriptions.get(id.0 as usize).is_some_and(|s| s.is_behind) {
-                self.notify_change(now, id);
+                self.notify_again(now, id);
             }
             return;
         }

@@ -39,6 +39,8 @@ pub(crate) struct User {
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
     pub(crate) watchers: Vec<SubscriptionSlot>,
+    /// Lists that it is on: the subscription, and which member it is.
+    pub(crate) listed_by: Vec<(SubscriptionSlot, u32)>,
     /// The document composed last.
     pub(crate) document: Option<Arc<[u8]>>,
     /// What watchers see who may not see everything.
@@ -202,6 +204,7 @@ impl Users {
             publications: Vec::new(),
             next_publication: 0,
             watchers: Vec::new(),
+            listed_by: Vec::new(),
             document: None,
             views: Views::default(),
             is_stale: true,

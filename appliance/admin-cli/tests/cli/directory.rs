@@ -75,6 +75,7 @@ pub(crate) fn answer(request: &Request) -> Answer {
         Request::ShowPerson { .. } => Answer::Person(Box::new(person())),
         Request::ShowGroups => Answer::Groups(vec![Group {
             name: BAD.to_owned(),
+            uri: "sip:group.x@example.test".to_owned(),
             directory: "office".to_owned(),
             members: vec![UserId::from("anna"), UserId::from("bert")],
         }]),

@@ -302,7 +302,7 @@ fn own_prefix<'a>(element: Node<'_, 'a>, uri: &str) -> Cow<'a, str> {
 }
 
 /// Writes characters so that they mean themselves between tags.
-fn push_text(out: &mut String, characters: &str) {
+pub(crate) fn push_text(out: &mut String, characters: &str) {
     push_escaped(out, characters, b"&<>\r");
 }
 

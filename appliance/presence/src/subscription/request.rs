@@ -6,12 +6,13 @@ use sip::clock::Now;
 use sip::flow::{Destination, Hop};
 use sip::header::contact::Contact;
 use sip::header::cseq::CSeq;
+use sip::header::event::Event;
 use sip::header::name_addr::{self, NameAddr};
 use sip::message::{HeaderAccess, Request};
 use sip::slot_token;
 use sip::uri;
 
-use super::{CSEQ_BLOCK, Reason, State, Subscription, SubscriptionSlot, Way};
+use super::{Beginning, CSEQ_BLOCK, Kind, Reason, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::{Identity, aor_of};
 use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
@@ -19,6 +20,7 @@ use crate::output::SaveSequence;
 use crate::publication::{accepts_pidf, check_event};
 use crate::reach::{self, Reach};
 use crate::rejection::Rejection;
+use crate::resource_list::EVENTLIST;
 use crate::server::{Due, Incoming, Pending, Server};
 use crate::user::UserSlot;
 
@@ -49,13 +51,29 @@ impl Server {
         if !accepts_pidf(request) {
             return Err(Rejection::NotAcceptable);
         }
-        let ask = self.ask(incoming)?;
         let from = aor_of(request.headers.value("From")).map(|named| named.aor());
         let (view, is_pending) = match self.standing(now, slot, from.as_ref()) {
             Standing::Rejected => return Err(Rejection::Forbidden("Subscription Not Allowed")),
             Standing::Pending => (View::UNAVAILABLE, true),
             Standing::Active(view) => (view, false),
         };
+        let beginning = Beginning { presentity: slot, kind: Kind::Presence, view, is_pending };
+        self.begin(now, incoming, &event, watcher, beginning)
+    }
+
+    /// Begins a subscription that nothing speaks against but how many there are.
+    pub(crate) fn begin(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        event: &Event,
+        watcher: Option<UserSlot>,
+        beginning: Beginning,
+    ) -> Result<(), Rejection> {
+        let request = &incoming.request;
+        let ask = self.ask(incoming)?;
+        let Beginning { presentity, kind, view, is_pending } = beginning;
+        let is_list = matches!(kind, Kind::List(_));
         if self.subscriptions.len() >= self.config.limits.subscriptions {
             return Err(Rejection::Overloaded(Duration::from_secs(60)));
         }
@@ -82,7 +100,8 @@ impl Server {
         let dialog = Dialog::new(&parts, sent_by).ok_or(Rejection::Malformed("Dialog Too Long"))?;
         let subscription = Subscription {
             nonce,
-            presentity: slot,
+            presentity,
+            kind,
             watcher,
             position: 0,
             expires: now.monotonic + ask.expires,
@@ -111,7 +130,7 @@ impl Server {
             self.store_subscription(now, id);
             self.deadlines.insert(expires, Due::Subscription(id, nonce));
         }
-        self.answer_subscribe(now, incoming, &tag, ask.expires);
+        self.answer_subscribe(now, incoming, &tag, ask.expires, is_list);
         self.direct(now, id, ask.reach);
         Ok(())
     }
@@ -173,13 +192,14 @@ impl Server {
                 self.deadlines.insert(expires, Due::Subscription(id, nonce));
             }
         }
-        self.answer_subscribe(now, incoming, tag, ask.expires);
+        let is_list = self.refresh_list(now, incoming, id);
+        self.answer_subscribe(now, incoming, tag, ask.expires, is_list);
         let reach = if is_routed { self.routed_reach(id) } else { ask.reach };
         self.direct(now, id, reach);
         Ok(())
     }
 
-    fn watcher(
+    pub(crate) fn watcher(
         &self,
         request: &Request,
         identity: Identity,
@@ -249,14 +269,22 @@ impl Server {
         is_same.then_some(SubscriptionSlot(slot))
     }
 
-    fn answer_subscribe(&mut self, now: Now, incoming: &Incoming, tag: &str, expires: Duration) {
+    fn answer_subscribe(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        tag: &str,
+        expires: Duration,
+        is_list: bool,
+    ) {
         let request = &incoming.request;
         let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
         let sent_by = self.ways_out.sent_by(incoming.flow.transport, sent_by);
         let expires = expires.as_secs().to_string();
         let routes = request.headers.values("Record-Route").map(|route| ("Record-Route", route));
         let ours = [("Contact", sent_by.contact()), ("Expires", &expires)];
-        let headers: Vec<_> = routes.chain(ours).collect();
+        let require = is_list.then_some(("Require", EVENTLIST));
+        let headers: Vec<_> = routes.chain(ours).chain(require).collect();
         self.accept(now, incoming, tag, &headers);
     }
 

@@ -10,7 +10,7 @@ use sip::header::cseq::CSeq;
 use sip::message::{HeaderAccess, Request};
 use sip::{slot_token, uri};
 
-use super::{State, Subscription, SubscriptionSlot, Way};
+use super::{Kind, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::aor_of;
 use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
@@ -18,6 +18,7 @@ use crate::output::SaveSequence;
 use crate::reach::{self, Reach};
 use crate::record::SubscriptionRecord;
 use crate::server::Server;
+use crate::user::UserSlot;
 
 /// Restored dialogs by a digest of what the watcher's half of each is known by.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl RestoredDialogs {
 
 impl Server {
     /// The tag of the dialog that this SUBSCRIBE made before a restart swallowed its answer.
-    pub(super) fn repeated(&self, request: &Request) -> Option<String> {
+    pub(crate) fn repeated(&self, request: &Request) -> Option<String> {
         let headers = &request.headers;
         let (call_id, remote) = (headers.value("Call-ID")?, headers.value("From")?);
         let id = self.restored_dialogs.find(call_id, remote)?;
@@ -76,8 +77,9 @@ impl Server {
         &mut self,
         now: Now,
         record: &SubscriptionRecord<'_>,
+        presentity: UserSlot,
+        kind: Kind,
     ) -> Option<Subscription> {
-        let presentity = self.users.find(&record.presentity)?;
         let flow = record.flow.flow()?;
         let parts = dialog::Parts {
             target: &record.target,
@@ -95,6 +97,7 @@ impl Server {
         Some(Subscription {
             nonce: record.nonce,
             presentity,
+            kind,
             watcher,
             position: 0,
             expires,
@@ -119,6 +122,9 @@ impl Server {
 
     /// Decides anew about a restored subscription: the rules may have changed with the version.
     pub(crate) fn judge_restored(&mut self, now: Now, subscription: &mut Subscription) {
+        if matches!(subscription.kind, Kind::List(_)) {
+            return;
+        }
         let watcher = aor_of(Some(subscription.dialog.remote())).map(|named| named.aor());
         match self.standing(now, subscription.presentity, watcher.as_ref()) {
             // One that is rejected now learns it when its turn comes to be told.

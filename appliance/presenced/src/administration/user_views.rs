@@ -259,7 +259,7 @@ async fn subscription_page(
 
 fn subscription(view: SubscriptionView) -> Subscription {
     Subscription {
-        presentity: view.presentity.as_str().to_owned(),
+        presentity: view.presentity,
         watcher: view.watcher,
         package: "presence".to_owned(),
         state: match view.state {

@@ -14,7 +14,7 @@ use directory::person::Key;
 use directory::plan::{self, Before, Known, Plan, Standing, Step};
 use directory::read::{self, Cursor, Reading};
 use directory::sign_in::sign_in;
-use presence::command::UserView;
+use presence::command::{Command, GroupDraft, UserView};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -257,6 +257,7 @@ impl Task {
                 self.people.remove(name, &known.person.id);
             }
         }
+        self.publish_groups().await?;
         self.alarms();
         Ok(())
     }
@@ -411,6 +412,7 @@ impl Task {
         let record = records::directory(&self.seal, &holding.settings, &holding.cursor, read, full);
         changes.push(record.ok_or_else(no_seal)?);
         apply::keep(&self.node, changes).await?;
+        self.publish_groups().await?;
         let took = took + started.elapsed();
         report.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
@@ -496,6 +498,11 @@ impl Task {
         let all = self.holdings.iter().flat_map(|(directory, holding)| {
             holding.groups.iter().map(|(name, members)| GroupView {
                 name: name.clone(),
+                uri: format!(
+                    "sip:{}@{}",
+                    presence::group::user_part(name),
+                    self.node.settings().domain
+                ),
                 directory: directory.clone(),
                 members: members.iter().map(|id| id.as_str().into()).collect(),
             })
@@ -503,6 +510,19 @@ impl Task {
         let mut all: Vec<_> = all.collect();
         all.sort_by(|a, b| (&a.name, &a.directory).cmp(&(&b.name, &b.directory)));
         all
+    }
+
+    /// Makes lists of the groups of all directories.
+    async fn publish_groups(&self) -> Result<(), Refusal> {
+        let drafts = self.holdings.values().flat_map(|holding| {
+            holding.groups.iter().map(|(name, members)| GroupDraft {
+                name: name.clone(),
+                members: members.iter().cloned().collect(),
+            })
+        });
+        let command = Command::SetGroups(drafts.collect());
+        self.node.command(command).await.map_err(crate::administration::unanswered)?;
+        Ok(())
     }
 
     /// Raises and ends alarms by how the directories do.
