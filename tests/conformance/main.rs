@@ -7,6 +7,7 @@ mod rfc3428;
 mod rfc3581;
 mod rfc3840;
 mod rfc3856;
+mod rfc3857;
 mod rfc3863;
 mod rfc3903;
 mod rfc4479;

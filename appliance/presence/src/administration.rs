@@ -364,7 +364,11 @@ impl Server {
     }
 
     fn forget_user(&mut self, now: Now, slot: UserSlot) {
-        let watchers = self.users.get(slot).map(|user| user.watchers.clone()).unwrap_or_default();
+        let watchers: Vec<SubscriptionSlot> = self
+            .users
+            .get(slot)
+            .map(|user| user.watchers.iter().chain(&user.followers).copied().collect())
+            .unwrap_or_default();
         for id in watchers {
             self.end(now, id, Reason::NoResource);
         }

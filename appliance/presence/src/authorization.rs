@@ -182,11 +182,16 @@ impl Server {
             Standing::Pending => {
                 subscription.is_pending = true;
                 self.notify_change(now, id);
+                self.watcher_changed(now, slot, (id, None));
             }
             Standing::Active(view) if subscription.is_pending || subscription.view != view => {
-                subscription.is_pending = false;
+                let was_pending = std::mem::take(&mut subscription.is_pending);
+                subscription.was_pending |= was_pending;
                 subscription.view = view;
                 self.notify_change(now, id);
+                if was_pending {
+                    self.watcher_changed(now, slot, (id, None));
+                }
             }
             Standing::Active(_) => {}
         }

@@ -59,6 +59,8 @@ pub(crate) struct Varying<'a> {
     /// The tag of From, which is the same in all of them but is written from its number.
     pub(crate) tag: &'a Digits,
     pub(crate) cseq: u32,
+    /// The event package.
+    pub(crate) event: &'a str,
     pub(crate) wording: Wording,
     /// The media type of the body, and header lines that follow it.
     pub(crate) media: &'a str,
@@ -177,7 +179,7 @@ impl Dialog {
         put(out, &["\r\nMax-Forwards: 70\r\nFrom: ", self.local(), ";tag="]);
         out.put_slice(varying.tag);
         put(out, &["\r\nTo: ", self.remote(), "\r\nCall-ID: ", self.call_id()]);
-        put(out, &["\r\nEvent: presence"]);
+        put(out, &["\r\nEvent: ", varying.event]);
         if let Some(id) = self.event_id() {
             put(out, &[";id=", id]);
         }
@@ -279,7 +281,8 @@ mod tests {
     fn head(dialog: &Dialog, wording: Wording, body: usize) -> String {
         let mut out = BytesMut::new();
         let (branch, tag, media) = (&[b'a'; 24], &[b'7'; 24], "application/pidf+xml");
-        let varying = Varying { branch, tag, cseq: 41, wording, media, body };
+        let event = "presence";
+        let varying = Varying { branch, tag, cseq: 41, event, wording, media, body };
         dialog.write_head(&varying, &mut out);
         String::from_utf8(out.to_vec()).unwrap()
     }

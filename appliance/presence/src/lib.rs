@@ -29,4 +29,5 @@ mod routing;
 pub mod server;
 mod subscription;
 mod user;
+mod watcher_info;
 pub mod xcap;

@@ -103,6 +103,7 @@ impl Server {
                 Some(Body { octets, head: Cow::Borrowed(PIDF) })
             }
             Kind::List(_) => self.list_body(now, id),
+            Kind::Winfo(_) => self.winfo_body(now, id),
         }
     }
 
@@ -129,10 +130,7 @@ impl Server {
                 Wording::Pending { seconds }
             }
             State::Active | State::Suspended => Wording::Active { seconds },
-            State::Ending(Reason::Timeout) => Wording::Terminated { reason: "timeout" },
-            State::Ending(Reason::NoResource) => Wording::Terminated { reason: "noresource" },
-            State::Ending(Reason::Deactivated) => Wording::Terminated { reason: "deactivated" },
-            State::Ending(Reason::Rejected) => Wording::Terminated { reason: "rejected" },
+            State::Ending(reason) => Wording::Terminated { reason: reason.token() },
         };
         // Who waits for the presentity's word is told nothing of it (RFC 5025 §3.2.1).
         let gives_state = !subscription.is_pending
@@ -151,13 +149,15 @@ impl Server {
         let after =
             if subscription.saved > durable { HoldMark(subscription.saved.0) } else { HoldMark(0) };
         let (cseq, dialog) = (subscription.cseq, &subscription.dialog);
+        let event = subscription.kind.package();
         let purpose = Purpose::Notify(id, subscription.nonce);
         let tag = slot_token::digits(id.0, subscription.nonce);
         let sent =
             self.layer.send_lean(now.monotonic, destination, purpose, after, |branch, out| {
                 let length = body.as_ref().map_or(0, |body| body.octets.len());
                 let media = body.as_ref().map_or("", |body| &body.head);
-                let varying = Varying { branch, tag: &tag, cseq, wording, media, body: length };
+                let varying =
+                    Varying { branch, tag: &tag, cseq, event, wording, media, body: length };
                 dialog.write_head(&varying, out);
                 body.map(|body| body.octets)
             });
@@ -167,6 +167,10 @@ impl Server {
             Kind::List(list) => {
                 list.is_full_due |= sent.is_none();
                 subscription.is_behind |= sent.is_none();
+            }
+            Kind::Winfo(state) => {
+                state.is_full_due |= sent.is_none();
+                subscription.is_behind = sent.is_none();
             }
         }
         if sent.is_some() {
@@ -204,6 +208,7 @@ impl Server {
             self.counters.notifies_failed += 1;
         }
         if is_over {
+            self.tell_of_loss(now, id);
             self.detach(id);
         } else if let Some(seconds) = retry_after.filter(|_| status >= 300) {
             subscription.is_behind = true;
@@ -214,11 +219,20 @@ impl Server {
         }
     }
 
+    /// A subscription is about to be forgotten without its end having been told.
+    fn tell_of_loss(&mut self, now: Now, id: SubscriptionSlot) {
+        let state = self.subscriptions.get(id.0 as usize).map(|subscription| subscription.state);
+        if state.is_some_and(|state| !matches!(state, State::Ending(_))) {
+            self.tell_of_end(now, id, "deactivated");
+        }
+    }
+
     /// A watcher has not answered in time (RFC 6665 §4.2.2): its subscription is over.
-    pub(crate) fn notify_timed_out(&mut self, id: SubscriptionSlot, nonce: u64) {
+    pub(crate) fn notify_timed_out(&mut self, now: Now, id: SubscriptionSlot, nonce: u64) {
         let current = self.subscriptions.get(id.0 as usize).is_some_and(|s| s.nonce == nonce);
         if current {
             self.counters.notifies_failed += 1;
+            self.tell_of_loss(now, id);
             self.detach(id);
         }
     }

@@ -318,9 +318,14 @@ pub(crate) fn inputs(user: &User) -> Vec<crate::compositor::Input<'_>> {
 
 /// Refuses packages other than `presence` (RFC 3903 §6 step 2, RFC 6665 §4.2.1.1).
 pub(crate) fn check_event(request: &Request) -> Result<Event, Rejection> {
-    let event = request.headers.value("Event").ok_or(Rejection::UnknownEventPackage)?;
-    let event = Event::parse(event).map_err(|_| Rejection::Malformed("Bad Event"))?;
+    let event = event_of(request)?;
     if event.package == PRESENCE { Ok(event) } else { Err(Rejection::UnknownEventPackage) }
+}
+
+/// The event that a request is about.
+pub(crate) fn event_of(request: &Request) -> Result<Event, Rejection> {
+    let event = request.headers.value("Event").ok_or(Rejection::UnknownEventPackage)?;
+    Event::parse(event).map_err(|_| Rejection::Malformed("Bad Event"))
 }
 
 /// The name of the package (RFC 3856 §6.1).

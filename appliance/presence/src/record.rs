@@ -43,6 +43,8 @@ pub enum Table {
     Subscription = b's',
     /// Subscriptions to lists, by slot.
     ListSubscription = b't',
+    /// Subscriptions to other packages, by slot.
+    PackageSubscription = b'w',
 }
 
 impl Table {
@@ -59,6 +61,7 @@ impl Table {
             Self::Publication,
             Self::Subscription,
             Self::ListSubscription,
+            Self::PackageSubscription,
         ]
         .into_iter()
         .find(|table| key.first() == Some(&(*table as u8)))
@@ -235,6 +238,15 @@ pub struct ListSubscriptionRecord<'a> {
     pub(crate) uri: Cow<'a, str>,
     pub(crate) source: ListSourceRecord,
     pub(crate) takes_deflate: bool,
+}
+
+/// A subscription to another package than presence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackageSubscriptionRecord<'a> {
+    #[serde(borrow)]
+    pub(crate) subscription: SubscriptionRecord<'a>,
+    #[serde(borrow)]
+    pub(crate) package: Cow<'a, str>,
 }
 
 /// Where a list comes from.

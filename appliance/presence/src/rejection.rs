@@ -73,7 +73,7 @@ pub(crate) struct Terms {
 pub(crate) const ALLOW: &str = "REGISTER, PUBLISH, SUBSCRIBE, NOTIFY, OPTIONS, MESSAGE, INVITE, ACK, \
                          CANCEL, BYE, INFO, UPDATE, PRACK, REFER";
 /// Event packages we serve, for Allow-Events.
-pub(crate) const ALLOW_EVENTS: &str = "presence";
+pub(crate) const ALLOW_EVENTS: &str = "presence, presence.winfo";
 /// Media types of documents we take and give.
 pub(crate) const PIDF: &str = "application/pidf+xml";
 

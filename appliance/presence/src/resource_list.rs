@@ -169,6 +169,7 @@ impl Server {
             list.is_full_due = true;
         }
         self.attach_members(id);
+        self.tell_of_beginning(now, id);
     }
 
     /// Lists may have changed: those that `concerns` are read anew and told.
@@ -243,8 +244,28 @@ impl Server {
             if member.standing == Standing::Rejected {
                 member.instance = member.instance.wrapping_add(1);
             }
-            member.standing = standing;
+            let was = std::mem::replace(&mut member.standing, standing);
             member.is_due = true;
+            match standing {
+                Standing::Rejected => {
+                    // What was seen last is what ends.
+                    member.standing = was;
+                    self.watcher_ended(now, slot, (id, Some(index)), "rejected");
+                    if let Some(list) = list_of_mut(&mut self.subscriptions, id)
+                        && let Some(member) = list.members.get_mut(index as usize)
+                    {
+                        member.standing = standing;
+                    }
+                }
+                Standing::Pending | Standing::Active(_) => {
+                    if was == Standing::Pending
+                        && let Some(subscription) = self.subscriptions.get_mut(id.0 as usize)
+                    {
+                        subscription.was_pending = true;
+                    }
+                    self.watcher_changed(now, slot, (id, Some(index)));
+                }
+            }
             self.list_changed(now, id);
         }
     }
@@ -286,7 +307,7 @@ pub(crate) fn list_of(
 ) -> Option<&ListState> {
     match &subscriptions.get(id.0 as usize)?.kind {
         Kind::List(list) => Some(list),
-        Kind::Presence => None,
+        Kind::Presence | Kind::Winfo(_) => None,
     }
 }
 
@@ -296,7 +317,7 @@ pub(crate) fn list_of_mut(
 ) -> Option<&mut ListState> {
     match &mut subscriptions.get_mut(id.0 as usize)?.kind {
         Kind::List(list) => Some(list),
-        Kind::Presence => None,
+        Kind::Presence | Kind::Winfo(_) => None,
     }
 }
 

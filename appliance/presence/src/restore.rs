@@ -8,7 +8,7 @@ use sip::transaction::timer;
 use crate::publication::Publication;
 use crate::node_policy::NodePolicy;
 use crate::record::{
-    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
 use crate::group::Group;
@@ -16,6 +16,7 @@ use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
 use crate::subscription::{Kind, Subscription, SubscriptionSlot};
 use crate::user::UserSlot;
+use crate::watcher_info::{WINFO, WinfoState};
 use crate::xcap::Usage;
 
 /// What came back from the store at the start.
@@ -79,7 +80,12 @@ impl Server {
             Table::Document => self.restore_documents(key, value),
             Table::Policy => self.restore_policy(value),
             Table::Group => self.restore_groups(key, value),
-            Table::ListSubscription => self.restore_list(now, key, value, &mut reading.subscriptions),
+            Table::ListSubscription => {
+                self.restore_list(now, key, value, &mut reading.subscriptions)
+            }
+            Table::PackageSubscription => {
+                self.restore_package(now, key, value, &mut reading.subscriptions)
+            }
             Table::Publication => self.restore_publication(now, key, value),
             Table::Subscription => self.restore_one(now, key, value, &mut reading.subscriptions),
         };
@@ -89,7 +95,7 @@ impl Server {
             (Outcome::Kept, Table::Device | Table::Document | Table::Policy | Table::Group) => {}
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
-            (Outcome::Kept, Table::Subscription | Table::ListSubscription) => report.subscriptions += 1,
+            (Outcome::Kept, Table::Subscription | Table::ListSubscription | Table::PackageSubscription) => report.subscriptions += 1,
             (Outcome::Expired, _) => {
                 report.expired += 1;
                 self.save(key.to_vec(), None);
@@ -252,6 +258,37 @@ impl Server {
         }
     }
 
+    fn restore_package(
+        &mut self,
+        now: Now,
+        key: &[u8],
+        value: &[u8],
+        into: &mut Vec<(usize, Subscription)>,
+    ) -> Outcome {
+        let Ok(record) = decode::<PackageSubscriptionRecord<'_>>(value) else {
+            return Outcome::Unreadable;
+        };
+        let subscription = &record.subscription;
+        if subscription.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let index = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let Some(slot) = self.users.find(&subscription.presentity) else {
+            return Outcome::Expired;
+        };
+        let kind = match &*record.package {
+            WINFO => Kind::Winfo(Box::new(WinfoState::new())),
+            _ => return Outcome::Unreadable,
+        };
+        match (index, self.restore_subscription(now, subscription, slot, kind)) {
+            (Some(index), Some(subscription)) => {
+                into.push((index as usize, subscription));
+                Outcome::Kept
+            }
+            _ => Outcome::Unreadable,
+        }
+    }
+
     fn restore_groups(&mut self, key: &[u8], value: &[u8]) -> Outcome {
         let part = key.get(1..).and_then(|part| std::str::from_utf8(part).ok());
         let (Some(part), Ok(group)) = (part, decode::<Group>(value)) else {
@@ -268,8 +305,13 @@ impl Server {
             self.judge_restored(now, subscription);
             let id = SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX));
             if let Some(user) = self.users.get_mut(subscription.presentity) {
-                subscription.position = u32::try_from(user.watchers.len()).unwrap_or(u32::MAX);
-                user.watchers.push(id);
+                if matches!(subscription.kind, Kind::Winfo(_)) {
+                    user.followers.push(id);
+                } else {
+                    let position = u32::try_from(user.watchers.len());
+                    subscription.position = position.unwrap_or(u32::MAX);
+                    user.watchers.push(id);
+                }
             }
             if let Some(user) = subscription.watcher.and_then(|w| self.users.get_mut(w)) {
                 user.watching += 1;

@@ -94,6 +94,8 @@ pub struct Server {
     pub(crate) policy: NodePolicy,
     /// Whose document says what a service is (RFC 4826 §4), by its URI.
     pub(crate) services: HashMap<Aor, (UserSlot, Box<str>), FixedState>,
+    /// Makes ids of watchers that tell nothing of their dialogs.
+    pub(crate) watcher_ids: FixedState,
     /// Groups of directories, by the URI that their list has.
     pub(crate) groups: HashMap<Aor, Group, FixedState>,
     /// Subscriptions to lists.
@@ -135,6 +137,7 @@ impl Server {
             users: Users::new(&config.domain, limits.max_users, entropy.next_u64()),
             policy: NodePolicy::default(),
             services: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
+            watcher_ids: FixedState::with_seed(entropy.next_u64()),
             groups: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             list_subscriptions: BTreeSet::new(),
             missing_members: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
@@ -332,7 +335,7 @@ impl Server {
                 self.notify_answered(now, id, nonce, status, retry_after);
             }
             Event::TimedOut { user: Purpose::Notify(id, nonce), .. } => {
-                self.notify_timed_out(id, nonce);
+                self.notify_timed_out(now, id, nonce);
             }
             Event::Unreachable { user: Purpose::Notify(id, nonce), .. } => {
                 self.notify_unreachable(now, id, nonce);

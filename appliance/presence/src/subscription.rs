@@ -17,12 +17,15 @@ use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
 use crate::output::SaveSequence;
 use crate::reach::Reach;
+use crate::publication::PRESENCE;
 use crate::record::{
-    FlowRecord, ListSourceRecord, ListSubscriptionRecord, SubscriptionRecord, Table, encode,
+    FlowRecord, ListSourceRecord, ListSubscriptionRecord, PackageSubscriptionRecord,
+    SubscriptionRecord, Table, encode,
 };
 use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
 use crate::user::{UserSlot, Users};
+use crate::watcher_info::{WINFO, WinfoState};
 
 pub(crate) use restored::RestoredDialogs;
 
@@ -43,6 +46,18 @@ pub(crate) enum Reason {
     Rejected,
 }
 
+impl Reason {
+    /// As Subscription-State and watcher information have it.
+    pub(crate) const fn token(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResource => "noresource",
+            Self::Deactivated => "deactivated",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// Where a subscription stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -61,6 +76,18 @@ pub(crate) enum Kind {
     Presence,
     /// A list.
     List(Box<ListState>),
+    /// Who watches the presentity.
+    Winfo(Box<WinfoState>),
+}
+
+impl Kind {
+    /// The event package.
+    pub(crate) const fn package(&self) -> &'static str {
+        match self {
+            Self::Presence | Self::List(_) => PRESENCE,
+            Self::Winfo(_) => WINFO,
+        }
+    }
 }
 
 /// What a subscription begins with, besides its dialog.
@@ -115,6 +142,8 @@ pub(crate) struct Subscription {
     pub(crate) view: View,
     /// The presentity has not decided yet: there is nothing to see.
     pub(crate) is_pending: bool,
+    /// The presentity did decide.
+    pub(crate) was_pending: bool,
     pub(crate) in_flight: Option<ClientId>,
     /// Full state is due as soon as a NOTIFY can be sent.
     pub(crate) is_behind: bool,
@@ -155,8 +184,10 @@ impl Subscription {
 
     /// What the last NOTIFY told may not have arrived.
     pub(crate) fn owe_everything(&mut self) {
-        if let Kind::List(list) = &mut self.kind {
-            list.is_full_due = true;
+        match &mut self.kind {
+            Kind::Presence => {}
+            Kind::List(list) => list.is_full_due = true,
+            Kind::Winfo(state) => state.is_full_due = true,
         }
     }
 
@@ -164,6 +195,7 @@ impl Subscription {
         match self.kind {
             Kind::Presence => Table::Subscription,
             Kind::List(_) => Table::ListSubscription,
+            Kind::Winfo(_) => Table::PackageSubscription,
         }
     }
 
@@ -173,7 +205,7 @@ impl Subscription {
         Some(SubscriptionRecord {
             nonce: self.nonce,
             presentity: match self.kind {
-                Kind::Presence => id_of(self.presentity)?,
+                Kind::Presence | Kind::Winfo(_) => id_of(self.presentity)?,
                 Kind::List(_) => Cow::Borrowed(""),
             },
             watcher: self.watcher.and_then(id_of),
@@ -206,6 +238,7 @@ impl Subscription {
             ),
             presentity: match &self.kind {
                 Kind::Presence => presentity.to_owned(),
+                Kind::Winfo(_) => format!("{presentity} ({WINFO})"),
                 Kind::List(list) => list.uri.clone(),
             },
             state: match self.state {
@@ -234,12 +267,18 @@ impl Server {
     /// Adds a subscription to its presentity's watchers.
     pub(super) fn attach(&mut self, mut subscription: Subscription) -> SubscriptionSlot {
         let (presentity, watcher) = (subscription.presentity, subscription.watcher);
+        let is_follower = matches!(subscription.kind, Kind::Winfo(_));
         let position = self.users.get(presentity).map_or(0, |user| user.watchers.len());
-        subscription.position = u32::try_from(position).unwrap_or(u32::MAX);
+        subscription.position =
+            if is_follower { u32::MAX } else { u32::try_from(position).unwrap_or(u32::MAX) };
         let index = self.subscriptions.insert(subscription);
         let id = SubscriptionSlot(u32::try_from(index).unwrap_or(u32::MAX));
         if let Some(user) = self.users.get_mut(presentity) {
-            user.watchers.push(id);
+            if is_follower {
+                user.followers.push(id);
+            } else {
+                user.watchers.push(id);
+            }
         }
         self.attach_members(id);
         if let Some(user) = watcher.and_then(|watcher| self.users.get_mut(watcher)) {
@@ -262,6 +301,10 @@ impl Server {
             user.watching = user.watching.saturating_sub(1);
         }
         let Some(user) = self.users.get_mut(subscription.presentity) else { return };
+        if matches!(subscription.kind, Kind::Winfo(_)) {
+            user.followers.retain(|follower| *follower != id);
+            return;
+        }
         let position = subscription.position as usize;
         if user.watchers.get(position) == Some(&id) {
             user.watchers.swap_remove(position);
@@ -288,6 +331,10 @@ impl Server {
         let Some(record) = subscription.record(now, &self.users) else { return };
         let value = match &subscription.kind {
             Kind::Presence => encode(&record),
+            Kind::Winfo(_) => encode(&PackageSubscriptionRecord {
+                subscription: record,
+                package: WINFO.into(),
+            }),
             Kind::List(list) => encode(&ListSubscriptionRecord {
                 subscription: record,
                 uri: list.uri.as_str().into(),
@@ -362,6 +409,8 @@ impl Server {
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let is_reachable =
             subscription.state == State::Active && subscription.destination().is_some();
+        self.tell_of_end(now, id, reason.token());
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         subscription.state = State::Ending(reason);
         if is_reachable {
             self.unstore_subscription(id);
@@ -376,6 +425,6 @@ impl Server {
 mod tests {
     #[test]
     fn a_subscription_is_a_compact_record() {
-        assert!(size_of::<super::Subscription>() <= 224, "{}", size_of::<super::Subscription>());
+        assert!(size_of::<super::Subscription>() <= 232, "{}", size_of::<super::Subscription>());
     }
 }

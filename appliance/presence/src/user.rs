@@ -16,6 +16,7 @@ use crate::publication::Publication;
 use crate::record::{CredentialsRecord, DeviceRecord, UserRecord};
 use crate::registration::Binding;
 use crate::subscription::SubscriptionSlot;
+use crate::watcher_info::Waiting;
 
 /// Names a user for as long as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +40,10 @@ pub(crate) struct User {
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
     pub(crate) watchers: Vec<SubscriptionSlot>,
+    /// Subscriptions to other packages about this user.
+    pub(crate) followers: Vec<SubscriptionSlot>,
+    /// Watchers who waited in vain.
+    pub(crate) waiting: Waiting,
     /// Lists that it is on: the subscription, and which member it is.
     pub(crate) listed_by: Vec<(SubscriptionSlot, u32)>,
     /// The document composed last.
@@ -204,6 +209,8 @@ impl Users {
             publications: Vec::new(),
             next_publication: 0,
             watchers: Vec::new(),
+            followers: Vec::new(),
+            waiting: Waiting::default(),
             listed_by: Vec::new(),
             document: None,
             views: Views::default(),

@@ -192,12 +192,12 @@ pub(crate) fn groups(groups: &[Group]) -> Vec<String> {
     for group in groups {
         let members: Vec<_> = group.members.iter().map(|id| safe(id.as_str())).collect();
         lines.push(format!(
-            "{} ({}), {}, {}",
+            "{} ({}), {}",
             safe(&group.name),
             safe(&group.directory),
-            safe(&group.uri),
             members.len()
         ));
+        lines.push(format!("  {}", safe(&group.uri)));
         lines.extend(members.chunks(8).map(|some| format!("  {}", some.join(" "))));
     }
     lines

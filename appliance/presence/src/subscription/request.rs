@@ -17,12 +17,13 @@ use crate::authentication::{Identity, aor_of};
 use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
-use crate::publication::{accepts_pidf, check_event};
+use crate::publication::{accepts_pidf, check_event, event_of};
 use crate::reach::{self, Reach};
 use crate::rejection::Rejection;
 use crate::resource_list::EVENTLIST;
 use crate::server::{Due, Incoming, Pending, Server};
 use crate::user::UserSlot;
+use crate::watcher_info::WINFO;
 
 /// What a dialog-forming or refreshing SUBSCRIBE tells.
 struct Ask {
@@ -45,6 +46,9 @@ impl Server {
         let request = &incoming.request;
         if let Some(tag) = self.repeated(request) {
             return self.refresh(now, incoming, &tag, identity);
+        }
+        if event_of(request)?.package == WINFO {
+            return self.subscribe_winfo(now, incoming, slot, identity);
         }
         let event = check_event(request)?;
         let watcher = self.watcher(request, identity)?;
@@ -116,6 +120,7 @@ impl Server {
             state: State::Active,
             view,
             is_pending,
+            was_pending: false,
             in_flight: None,
             is_behind: true,
             is_stored: !ask.expires.is_zero(),
@@ -129,6 +134,7 @@ impl Server {
         } else {
             self.store_subscription(now, id);
             self.deadlines.insert(expires, Due::Subscription(id, nonce));
+            self.tell_of_beginning(now, id);
         }
         self.answer_subscribe(now, incoming, &tag, ask.expires, is_list);
         self.direct(now, id, ask.reach);
@@ -145,13 +151,16 @@ impl Server {
     ) -> Result<(), Rejection> {
         let request = &incoming.request;
         let id = self.find_dialog(request, tag).ok_or(Rejection::UnknownDialog)?;
-        let event = check_event(request)?;
+        let event = event_of(request)?;
         let watcher = self.watcher(request, identity)?;
         let Some(subscription) = self.subscriptions.get(id.0 as usize) else {
             return Err(Rejection::UnknownDialog);
         };
         if watcher != subscription.watcher && !matches!(identity, Identity::Trusted) {
             return Err(Rejection::Forbidden("Not Your Subscription"));
+        }
+        if subscription.kind.package() != event.package {
+            return Err(Rejection::UnknownEventPackage);
         }
         if subscription.dialog.event_id() != event.id.as_deref() {
             return Err(Rejection::Forbidden("One Subscription Per Dialog"));
@@ -177,6 +186,7 @@ impl Server {
         subscription.is_direct = reach::is_direct(request);
         subscription.state = State::Active;
         subscription.is_behind = true;
+        subscription.owe_everything();
         let is_routed = subscription.dialog.routes().next().is_some();
         let (expires, nonce) = (subscription.expires, subscription.nonce);
         let rearm = expires < subscription.armed;
@@ -184,6 +194,7 @@ impl Server {
             subscription.armed = expires;
         }
         if ask.expires.is_zero() {
+            self.tell_of_end(now, id, Reason::Timeout.token());
             self.unstore_subscription(id);
             self.set_state(id, State::Ending(Reason::Timeout));
         } else {

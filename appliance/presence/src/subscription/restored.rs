@@ -112,6 +112,7 @@ impl Server {
             state: State::Active,
             view: View::ALL,
             is_pending: false,
+            was_pending: false,
             in_flight: None,
             is_behind: true,
             is_stored: true,
@@ -122,7 +123,7 @@ impl Server {
 
     /// Decides anew about a restored subscription: the rules may have changed with the version.
     pub(crate) fn judge_restored(&mut self, now: Now, subscription: &mut Subscription) {
-        if matches!(subscription.kind, Kind::List(_)) {
+        if !matches!(subscription.kind, Kind::Presence) {
             return;
         }
         let watcher = aor_of(Some(subscription.dialog.remote())).map(|named| named.aor());
