@@ -1,7 +1,8 @@
 //! RFC 5626: keep-alives and connections of clients that cannot be called back.
 
-use lamplight_tests::node::Setup;
-use lamplight_tests::wire::{Request, Via};
+use lamplight_tests::node::{Node, Setup};
+use lamplight_tests::pidf;
+use lamplight_tests::wire::{Client, Request, Via};
 
 #[test]
 fn s4_4_1_a_double_line_end_is_answered_by_a_single_one() {
@@ -63,4 +64,65 @@ fn s4_2_1_an_instance_that_registers_again_replaces_its_binding() {
     // §6: same instance and reg-id, where outbound is spoken; else two bindings by RFC 3261.
     assert!(contacts.iter().any(|c| c.contains(":5070")), "{contacts:?}");
     assert!(contacts.len() <= 2, "{contacts:?}");
+}
+
+fn signed_in(node: &Node, via: Via) -> Client {
+    let alice = node.client_over(via, "alice");
+    alice.register();
+    alice.publish(&pidf::open(&alice.aor(), "signed in"));
+    alice
+}
+
+#[test]
+fn s3_5_a_device_whose_connection_is_lost_has_signed_off_at_once() {
+    let node = Setup::default().trusting().start();
+    let [_alice, bob] = node.clients(["alice", "bob"]);
+    for via in [Via::Tcp, Via::Tls] {
+        let alice = signed_in(&node, via);
+        let watch = bob.subscribe(&alice.aor());
+        watch.notify_with(&bob, "the state", |m| m.text().contains("signed in"));
+        let aor = alice.aor();
+        drop(alice);
+        let last = watch.notify_with(&bob, "the end", |m| !m.text().contains("signed in"));
+        assert!(!pidf::Presence::of(&last).is_open(), "{last}");
+        bob.message(&aor, "anybody there?").expect_status(480);
+    }
+}
+
+#[test]
+fn who_only_published_over_a_connection_stays() {
+    let node = Setup::default().trusting().start();
+    let [_alice, bob] = node.clients(["alice", "bob"]);
+    let alice = node.client_over(Via::Tcp, "alice");
+    alice.publish(&pidf::open(&alice.aor(), "an application"));
+    let watch = bob.subscribe(&alice.aor());
+    watch.notify(&bob);
+    drop(alice);
+    // The close has been seen once a later connection has been served.
+    let other = node.client_over(Via::Tcp, "bob");
+    other.barrier();
+    bob.barrier();
+    assert_eq!(bob.count(|m| watch.is_notify(m)), 1);
+}
+
+#[test]
+fn a_device_may_come_back_where_the_policy_waits() {
+    let node = Setup::default().trusting().start();
+    let [_alice, bob] = node.clients(["alice", "bob"]);
+    node.appliance(&["set", "policy", "sign-off-tcp", "2"]).expect_done();
+    let first = signed_in(&node, Via::Tcp);
+    let watch = bob.subscribe(&first.aor());
+    watch.notify(&bob);
+    drop(first);
+    let gone = watch.notify_with(&bob, "the end", |m| !m.text().contains("signed in"));
+    assert!(!pidf::Presence::of(&gone).is_open(), "{gone}");
+    node.appliance(&["set", "policy", "sign-off-tcp", "never"]).expect_done();
+    let again = signed_in(&node, Via::Tcp);
+    watch.notify_with(&bob, "the state", |m| m.text().contains("signed in"));
+    let before = bob.count(|m| watch.is_notify(m));
+    drop(again);
+    let other = node.client_over(Via::Tcp, "bob");
+    other.barrier();
+    bob.barrier();
+    assert_eq!(bob.count(|m| watch.is_notify(m)), before);
 }

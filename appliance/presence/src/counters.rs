@@ -25,6 +25,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Nonce counts seen before.
     pub replays: u64,
+    /// Devices that signed off because their connection was lost.
+    pub devices_signed_off: u64,
     /// Members of lists that were left out, since there were too many.
     pub list_members_left_out: u64,
     /// NOTIFYs sent.

@@ -27,6 +27,7 @@ mod resource_list;
 pub mod restore;
 mod routing;
 pub mod server;
+mod sign_off;
 mod subscription;
 mod user;
 mod watcher_info;

@@ -1,6 +1,7 @@
 //! What an administrator decides for the whole node, kept in the store and in force at once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,12 @@ pub(crate) enum Item {
     Contacts,
     /// Seconds between two NOTIFYs of a list.
     ListInterval,
+    /// How long a device that registered over TCP may be without its connection.
+    SignOffTcp,
+    /// The same over TLS.
+    SignOffTls,
+    /// The same over WebSocket.
+    SignOffWebSocket,
 }
 
 struct Description {
@@ -35,12 +42,25 @@ struct Description {
 enum Values {
     Words(&'static [&'static str]),
     Range(u32, u32),
+    /// Seconds up to this, or never.
+    Pause(u32),
 }
+
+const NEVER: u32 = u32::MAX;
+const SIGN_OFF: &str = "seconds after which a device whose connection is lost has signed off";
 
 const HANDLINGS: &[&str] = &["block", "confirm", "polite-block", "allow"];
 
 impl Item {
-    const ALL: [Self; 4] = [Self::Inside, Self::Outside, Self::Contacts, Self::ListInterval];
+    const ALL: [Self; 7] = [
+        Self::Inside,
+        Self::Outside,
+        Self::Contacts,
+        Self::ListInterval,
+        Self::SignOffTcp,
+        Self::SignOffTls,
+        Self::SignOffWebSocket,
+    ];
 
     const fn describe(self) -> Description {
         let (name, meaning, values, usual) = match self {
@@ -65,6 +85,9 @@ impl Item {
                 Values::Range(0, 600),
                 5,
             ),
+            Self::SignOffTcp => ("sign-off-tcp", SIGN_OFF, Values::Pause(3600), 0),
+            Self::SignOffTls => ("sign-off-tls", SIGN_OFF, Values::Pause(3600), 0),
+            Self::SignOffWebSocket => ("sign-off-websocket", SIGN_OFF, Values::Pause(3600), 0),
         };
         Description { name, meaning, values, usual }
     }
@@ -76,7 +99,8 @@ impl Description {
             Values::Words(words) => {
                 words.get(value as usize).map_or_else(|| value.to_string(), |w| (*w).to_owned())
             }
-            Values::Range(..) => value.to_string(),
+            Values::Pause(_) if value == NEVER => "never".to_owned(),
+            Values::Range(..) | Values::Pause(_) => value.to_string(),
         }
     }
 
@@ -88,6 +112,8 @@ impl Description {
             Values::Range(least, most) => {
                 text.parse().ok().filter(|value| (least..=most).contains(value))
             }
+            Values::Pause(_) if text == "never" => Some(NEVER),
+            Values::Pause(most) => text.parse().ok().filter(|value| *value <= most),
         }
     }
 
@@ -95,6 +121,7 @@ impl Description {
         match self.values {
             Values::Words(words) => words.join(", "),
             Values::Range(least, most) => format!("{least} to {most}"),
+            Values::Pause(most) => format!("0 to {most}, never"),
         }
     }
 }
@@ -109,6 +136,12 @@ impl NodePolicy {
     pub(crate) fn value(&self, item: Item) -> u32 {
         let description = item.describe();
         self.decided.get(description.name).copied().unwrap_or(description.usual)
+    }
+
+    /// A pause; none for never.
+    pub(crate) fn pause(&self, item: Item) -> Option<Duration> {
+        let value = self.value(item);
+        (value != NEVER).then(|| Duration::from_secs(u64::from(value)))
     }
 
     pub(crate) fn handling(&self, item: Item) -> Handling {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sip::clock::{Instant, Now, WallTime};
+use sip::flow::ConnectionId;
 use sip::header::event::Event;
 use sip::header::media_type::{Accept, MediaType};
 use sip::message::{HeaderAccess, Request};
@@ -12,6 +13,7 @@ use crate::authentication::Identity;
 use crate::command::PublicationView;
 use crate::document::guard::Limits as DocumentLimits;
 use crate::document::pidf::{PublishedDocument, Tuple};
+use crate::reach;
 use crate::record::{PublicationRecord, Table, encode};
 use crate::rejection::{PIDF, Rejection};
 use crate::server::{Incoming, Server};
@@ -28,6 +30,8 @@ pub(crate) struct Publication {
     pub(crate) expires: Instant,
     pub(crate) expires_wall: WallTime,
     pub(crate) origin: Origin,
+    /// The connection that it came over, if it did.
+    pub(crate) connection: Option<ConnectionId>,
 }
 
 /// By what a device is known when it publishes anew without its entity-tag.
@@ -71,6 +75,7 @@ impl Publication {
                 user_agent: record.user_agent,
                 source: record.source,
             },
+            connection: None,
         })
     }
 
@@ -149,7 +154,7 @@ impl Server {
             }
             (None, Some(_)) if expires.is_zero() => {}
             (Some(place), document) => {
-                self.modify(now, slot, place, document, &tag, expires);
+                self.modify(now, incoming, slot, place, document, &tag, expires);
             }
             (None, Some(document)) => {
                 self.add(now, incoming, slot, document, &tag, expires)?;
@@ -193,9 +198,11 @@ impl Server {
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each says another thing about one change")]
     fn modify(
         &mut self,
         now: Now,
+        incoming: &Incoming,
         slot: UserSlot,
         place: usize,
         document: Option<PublishedDocument>,
@@ -207,6 +214,7 @@ impl Server {
         tag.clone_into(&mut publication.entity_tag);
         publication.expires = now.monotonic + expires;
         publication.expires_wall = now.wall + expires;
+        publication.connection = connection_of(incoming);
         if let Some(document) = document.filter(|document| *document != publication.document) {
             publication.document = document;
             publication.modified = now.wall;
@@ -254,6 +262,7 @@ impl Server {
             expires: now.monotonic + expires,
             expires_wall: now.wall + expires,
             origin,
+            connection: connection_of(incoming),
         };
         let due = publication.expires;
         let (key, value) = (publication.key(&user.id), encode(&publication.record()));
@@ -291,6 +300,12 @@ impl Server {
             self.save(key, None);
         }
     }
+}
+
+/// The connection that a publication stands and falls with.
+fn connection_of(incoming: &Incoming) -> Option<ConnectionId> {
+    let is_own = incoming.flow.transport.is_reliable() && reach::is_direct(&incoming.request);
+    is_own.then_some(incoming.flow.connection)
 }
 
 fn device_ids(document: &PublishedDocument) -> Vec<&str> {

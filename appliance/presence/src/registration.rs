@@ -283,6 +283,7 @@ impl Server {
             }
             self.save(key, Some(value));
             self.arm_user(slot, expires);
+            self.note_connection(&incoming.flow, slot);
         }
         let removed: Vec<String> = gone
             .into_iter()

@@ -60,6 +60,8 @@ pub(crate) enum Due {
     Subscription(SubscriptionSlot, u64),
     /// A rule of a presentity begins or ends to hold.
     Rules(UserSlot),
+    /// A device has been without its connection for long enough.
+    SignOff(UserSlot, ConnectionId),
     /// The next watchers hear after a restart.
     Resume,
     /// Nothing that was sent before the restart comes any longer.
@@ -104,6 +106,8 @@ pub struct Server {
     pub(crate) missing_members: HashMap<Box<str>, BTreeSet<SubscriptionSlot>, FixedState>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) routing: Routing,
+    /// Who registered or published over a connection.
+    pub(crate) by_connection: HashMap<ConnectionId, Vec<UserSlot>, FixedState>,
     pub(crate) deadlines: Deadlines<Due>,
     pub(crate) counters: Counters,
     /// Dialogs that came from the store, for as long as a request of before may come again.
@@ -143,6 +147,7 @@ impl Server {
             missing_members: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             subscriptions: Slab::new(),
             routing: Routing::new(config.secret),
+            by_connection: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             deadlines: Deadlines::default(),
             counters: Counters::default(),
             restored_dialogs: RestoredDialogs::new(entropy.next_u64()),
@@ -189,10 +194,11 @@ impl Server {
         self.finish(now);
     }
 
-    /// Learns that a connection is gone: requests under way over it have failed. What else used
-    /// it is found unreachable when it is next used.
+    /// Learns that a connection is gone: requests under way over it have failed, and devices that
+    /// were reached over it sign off. Watchers are found unreachable when they are next told.
     pub fn handle_flow_closed(&mut self, now: Now, connection: ConnectionId) {
         self.layer.handle_flow_closed(connection);
+        self.sign_off_later(now, connection);
         self.finish(now);
     }
 
@@ -255,6 +261,7 @@ impl Server {
                 Due::User(slot) => self.user_due(now, slot),
                 Due::Subscription(id, nonce) => self.subscription_due(now, id, nonce),
                 Due::Rules(slot) => self.review(now, slot),
+                Due::SignOff(slot, connection) => self.sign_off_device(now, slot, connection),
                 Due::Resume => self.resume_some(now),
                 Due::Settled => self.restored_dialogs.clear(),
                 Due::Ringing(branch) => self.rung_too_long(now, branch),
