@@ -70,12 +70,6 @@ fn s7_a_user_who_does_not_exist_is_404() {
 }
 
 #[test]
-fn s7_a_user_without_bindings_is_480() {
-    let (_node, alice, bob) = pair();
-    alice.message(&bob.aor(), "?").expect_status(480);
-}
-
-#[test]
 fn s7_silence_of_the_only_device_is_no_success() {
     let (_node, alice, bob) = pair();
     bob.register();
@@ -117,4 +111,90 @@ fn s8_a_long_message_over_a_stream_arrives_whole() {
     let text = "long ".repeat(4_000);
     alice.message(&bob.aor(), &text).expect_status(200);
     assert_eq!(bob.expect_request("MESSAGE").text(), text);
+}
+
+#[test]
+fn s7_a_message_for_whom_nobody_answers_waits_on_disk() {
+    let (mut node, alice, bob) = pair();
+    for text in ["one", "two", "three"] {
+        alice.message(&bob.aor(), text).expect_status(202);
+    }
+    node.crash_and_restart();
+    bob.register();
+    for text in ["one", "two", "three"] {
+        let message = bob.expect_request("MESSAGE");
+        assert_eq!(message.text(), text, "in order");
+        assert!(message.expect_header("From").contains(&alice.aor()), "{message}");
+        assert!(message.expect_header("Date").ends_with("GMT"), "§8: {message}");
+    }
+    bob.unregister();
+    bob.register();
+    bob.barrier();
+    let again = bob.count(|m| m.method() == Some("MESSAGE"));
+    assert_eq!(again, 3, "delivered once");
+    node.crash_and_restart();
+    bob.register();
+    bob.barrier();
+    assert_eq!(bob.count(|m| m.method() == Some("MESSAGE")), 3);
+}
+
+#[test]
+fn a_device_that_is_busy_gets_its_messages_later() {
+    let (_node, alice, bob) = pair();
+    alice.message(&bob.aor(), "later").expect_status(202);
+    bob.answer_with(|_| Reply::Status(486));
+    bob.register();
+    bob.expect_request("MESSAGE");
+    bob.barrier();
+    bob.answer_with(|_| Reply::Status(200));
+    bob.register();
+    assert_eq!(bob.expect_request("MESSAGE").text(), "later");
+}
+
+#[test]
+fn what_is_stored_is_the_administrators_to_say() {
+    let (node, alice, bob) = pair();
+    let set = |value: &str| node.appliance(&["set", "policy", "messages", value]).expect_done();
+    set("online");
+    alice.message(&bob.aor(), "nobody there").expect_status(480);
+    set("off");
+    bob.register();
+    alice.message(&bob.aor(), "not at all").expect_status(403);
+    bob.unregister();
+    set("stored");
+    node.appliance(&["set", "policy", "messages-per-user", "2"]).expect_done();
+    for _ in 0..2 {
+        alice.message(&bob.aor(), "room").expect_status(202);
+    }
+    alice.message(&bob.aor(), "no room").expect_status(480);
+}
+
+#[test]
+fn who_was_typing_is_not_stored() {
+    let (_node, alice, bob) = pair();
+    let request = Request::new("MESSAGE", &bob.aor())
+        .body("application/im-iscomposing+xml", "<isComposing/>");
+    alice.request(request).expect_status(480);
+}
+
+#[test]
+fn rfc5438_the_sender_is_told_that_a_message_was_stored_where_it_asks() {
+    let (_node, alice, bob) = pair();
+    alice.register();
+    let body = format!(
+        "From: <{}>\r\nTo: <{}>\r\nDateTime: 2026-11-23T10:00:00Z\r\n\
+         NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: m-1\r\n\
+         imdn.Disposition-Notification: processing\r\n\r\nContent-Type: text/plain\r\n\r\nhello",
+        alice.aor(),
+        bob.aor()
+    );
+    let request = Request::new("MESSAGE", &bob.aor()).body("message/cpim", body.as_str());
+    alice.request(request).expect_status(202);
+    let told = alice.expect_request("MESSAGE");
+    assert_eq!(told.expect_header("Content-Type"), "message/cpim");
+    let text = told.text();
+    assert!(text.contains("Content-Type: message/imdn+xml"), "{told}");
+    assert!(text.contains("<message-id>m-1</message-id>") && text.contains("<stored/>"), "{told}");
+    bob.register();
+    assert_eq!(bob.expect_request("MESSAGE").text(), body);
 }

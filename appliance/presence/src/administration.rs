@@ -286,6 +286,9 @@ impl Server {
         if let Some(user) = self.users.get_mut(slot) {
             user.is_leaving = true;
             changes.extend(user.devices.keys().map(|device| device_change(id, device, None)));
+            changes.extend(self.mailbox_removed(slot, id));
+        }
+        if let Some(user) = self.users.get(slot) {
             let documents = user.documents.all.keys();
             changes.extend(documents.map(|key| Change { key: record_key(id, key), value: None }));
         }

@@ -25,6 +25,16 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Nonce counts seen before.
     pub replays: u64,
+    /// Messages that were stored.
+    pub messages_stored: u64,
+    /// Messages that there was no room to store.
+    pub messages_not_stored: u64,
+    /// Stored messages that a device took.
+    pub messages_delivered: u64,
+    /// Stored messages that a device will not have.
+    pub messages_refused: u64,
+    /// Stored messages that nobody came for.
+    pub messages_expired: u64,
     /// Devices that signed off because their connection was lost.
     pub devices_signed_off: u64,
     /// Members of lists that were left out, since there were too many.

@@ -115,6 +115,7 @@ impl Server {
         let new = new.ok_or_else(|| Refusal::BadUserId(to.to_owned()))?;
         changes.extend(self.leave(old, from));
         changes.extend(self.move_documents(now, old, new));
+        changes.extend(self.move_mailbox(now, old, new));
         self.user_appeared(now, new);
         let undo = Undo::Rename { old, new };
         self.commit(changes, Pending::Command(Box::new((ticket, undo, Answer::Done))));

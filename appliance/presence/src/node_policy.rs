@@ -11,6 +11,7 @@ use crate::output::Ticket;
 use crate::policy::Handling;
 use crate::record::{Change, Table, encode};
 use crate::server::{Pending, Server};
+use crate::stored_message::STORED;
 
 /// One thing to decide. Values are kept as numbers, by name, so that a version that knows more or
 /// fewer of them reads the record of another.
@@ -30,6 +31,12 @@ pub(crate) enum Item {
     SignOffTls,
     /// The same over WebSocket.
     SignOffWebSocket,
+    /// Whether messages are passed on, and stored where nobody is there.
+    Messages,
+    /// How long they are.
+    MessagesDays,
+    /// How many of them.
+    MessagesPerUser,
 }
 
 struct Description {
@@ -52,7 +59,7 @@ const SIGN_OFF: &str = "seconds after which a device whose connection is lost ha
 const HANDLINGS: &[&str] = &["block", "confirm", "polite-block", "allow"];
 
 impl Item {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Inside,
         Self::Outside,
         Self::Contacts,
@@ -60,6 +67,9 @@ impl Item {
         Self::SignOffTcp,
         Self::SignOffTls,
         Self::SignOffWebSocket,
+        Self::Messages,
+        Self::MessagesDays,
+        Self::MessagesPerUser,
     ];
 
     const fn describe(self) -> Description {
@@ -88,6 +98,18 @@ impl Item {
             Self::SignOffTcp => ("sign-off-tcp", SIGN_OFF, Values::Pause(3600), 0),
             Self::SignOffTls => ("sign-off-tls", SIGN_OFF, Values::Pause(3600), 0),
             Self::SignOffWebSocket => ("sign-off-websocket", SIGN_OFF, Values::Pause(3600), 0),
+            Self::Messages => (
+                "messages",
+                "instant messages: passed on and stored where nobody is there, only passed on, or off",
+                Values::Words(&["off", "online", "stored"]),
+                STORED,
+            ),
+            Self::MessagesDays => {
+                ("messages-days", "days that a message is stored", Values::Range(1, 90), 14)
+            }
+            Self::MessagesPerUser => {
+                ("messages-per-user", "messages stored for one user", Values::Range(1, 1000), 100)
+            }
         };
         Description { name, meaning, values, usual }
     }

@@ -29,6 +29,8 @@ pub enum Table {
     User = b'a',
     /// Bindings by user id and contact.
     Binding = b'b',
+    /// Messages that wait, by user id and number.
+    Message = b'm',
     /// Publications by user id and number.
     Publication = b'p',
     /// Digest credentials of single devices, by user id and the device's name.
@@ -58,6 +60,7 @@ impl Table {
             Self::Device,
             Self::Group,
             Self::Document,
+            Self::Message,
             Self::Publication,
             Self::Subscription,
             Self::ListSubscription,
@@ -163,6 +166,19 @@ pub struct DocumentRecord {
     pub(crate) etag: u64,
     pub(crate) changed_millis: u64,
     pub(crate) text: String,
+}
+
+/// A message that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Who sent it, without a tag.
+    pub(crate) from: String,
+    /// The headers that travel with the body.
+    pub(crate) headers: Vec<(String, String)>,
+    #[serde(serialize_with = "in_one_piece")]
+    pub(crate) body: Vec<u8>,
+    pub(crate) stored_millis: u64,
+    pub(crate) expires_millis: u64,
 }
 
 /// A binding.

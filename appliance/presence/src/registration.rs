@@ -157,6 +157,7 @@ impl Server {
             }
         }
         self.answer_register(now, slot, incoming);
+        self.deliver_messages(now, slot);
         Ok(())
     }
 

@@ -8,12 +8,14 @@ use sip::transaction::timer;
 use crate::publication::Publication;
 use crate::node_policy::NodePolicy;
 use crate::record::{
-    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, MessageRecord,
+    PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
 use crate::group::Group;
 use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
+use crate::stored_message::StoredMessage;
 use crate::subscription::{Kind, Subscription, SubscriptionSlot};
 use crate::user::UserSlot;
 use crate::watcher_info::{WINFO, WinfoState};
@@ -80,6 +82,7 @@ impl Server {
             Table::Document => self.restore_documents(key, value),
             Table::Policy => self.restore_policy(value),
             Table::Group => self.restore_groups(key, value),
+            Table::Message => self.restore_message(now, key, value),
             Table::ListSubscription => {
                 self.restore_list(now, key, value, &mut reading.subscriptions)
             }
@@ -92,10 +95,10 @@ impl Server {
         let report = &mut reading.report;
         match (outcome, table) {
             (Outcome::Kept, Table::User) => report.users += 1,
-            (Outcome::Kept, Table::Device | Table::Document | Table::Policy | Table::Group) => {}
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
             (Outcome::Kept, Table::Subscription | Table::ListSubscription | Table::PackageSubscription) => report.subscriptions += 1,
+            (Outcome::Kept, _) => {}
             (Outcome::Expired, _) => {
                 report.expired += 1;
                 self.save(key.to_vec(), None);
@@ -287,6 +290,21 @@ impl Server {
             }
             _ => Outcome::Unreadable,
         }
+    }
+
+    fn restore_message(&mut self, now: Now, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<MessageRecord>(value) else { return Outcome::Unreadable };
+        if record.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let Some(slot) = user_id(key).and_then(|id| self.users.find(id)) else {
+            return Outcome::Expired;
+        };
+        let Some(number) = key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)) else {
+            return Outcome::Unreadable;
+        };
+        self.put_message(now, slot, StoredMessage { number, record });
+        Outcome::Kept
     }
 
     fn restore_groups(&mut self, key: &[u8], value: &[u8]) -> Outcome {

@@ -16,9 +16,11 @@ use sip::transaction::{HoldMark, ServerId};
 use crate::authentication::{Identity, aor_of};
 use crate::engine::to_tag;
 use crate::output::{Output, SaveSequence, Transmit};
+use crate::node_policy::Item;
 use crate::reach::{self, Reach};
 use crate::rejection::Rejection;
 use crate::server::{Incoming, Pending, Purpose, Server};
+use crate::stored_message::OFF;
 use crate::user::UserSlot;
 
 pub(crate) use response_context::{Branch, BranchId, Context, Routing};
@@ -85,7 +87,8 @@ impl Server {
         check_forwardable(&incoming.request, hops)?;
         let next = next_target(&incoming.request);
         let branch = Branch::new(incoming.request.uri.clone(), Vec::new());
-        self.start(now, incoming, vec![(branch, self.way(&next, known, &incoming.flow))]);
+        let way = self.way(&next, known, &incoming.flow);
+        self.start(now, incoming, vec![(branch, way)], None);
         Ok(())
     }
 
@@ -105,15 +108,19 @@ impl Server {
     ) -> Result<(), Rejection> {
         self.identify_for_routing(now, incoming)?;
         check_forwardable(&incoming.request, hops)?;
+        self.check_messages(&incoming.request)?;
         let branches: Vec<(Branch, Reach)> = self
             .destinations(slot)
             .into_iter()
             .map(|(target, path, reach)| (Branch::new(target, path), reach))
             .collect();
         if branches.is_empty() {
+            if self.store_message(now, incoming.id, &incoming.request, slot) {
+                return Ok(());
+            }
             return Err(Rejection::NobodyThere);
         }
-        self.start(now, incoming, branches);
+        self.start(now, incoming, branches, Some(slot));
         Ok(())
     }
 
@@ -126,13 +133,14 @@ impl Server {
     ) -> Result<(), Rejection> {
         self.identify_for_routing(now, incoming)?;
         check_forwardable(&incoming.request, hops)?;
+        self.check_messages(&incoming.request)?;
         let next = next_target(&incoming.request);
         let reach = reach::away_from_flow(&next, Some(&incoming.flow));
         if matches!(reach, Reach::Nowhere) {
             return Err(Rejection::UnsupportedScheme);
         }
         let branch = Branch::new(incoming.request.uri.clone(), Vec::new());
-        self.start(now, incoming, vec![(branch, reach)]);
+        self.start(now, incoming, vec![(branch, reach)], None);
         Ok(())
     }
 
@@ -174,7 +182,21 @@ impl Server {
         self.cancel_branches(now, invite);
     }
 
-    fn start(&mut self, now: Now, incoming: &Incoming, branches: Vec<(Branch, Reach)>) {
+    /// Refuses messages where an administrator will have none.
+    fn check_messages(&self, request: &Request) -> Result<(), Rejection> {
+        if request.method == Method::Message && self.policy.value(Item::Messages) == OFF {
+            return Err(Rejection::Forbidden("Instant Messages Are Off"));
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        branches: Vec<(Branch, Reach)>,
+        user: Option<UserSlot>,
+    ) {
         if incoming.request.method == Method::Invite {
             let trying = response_to(&incoming.request, 100, None, None);
             self.layer.respond(now.monotonic, incoming.id, &trying, HoldMark::default());
@@ -182,7 +204,7 @@ impl Server {
         let mut request = incoming.request.clone();
         self.remove_own_credentials(&mut request);
         let (branches, ways): (Vec<Branch>, Vec<Reach>) = branches.into_iter().unzip();
-        let context = Context::new(incoming.id, incoming.flow, request, branches);
+        let context = Context::new(incoming.id, incoming.flow, request, branches, user);
         let id = self.routing.insert(context);
         for (index, way) in ways.into_iter().enumerate() {
             let Ok(index) = u16::try_from(index) else { break };

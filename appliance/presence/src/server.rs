@@ -30,6 +30,7 @@ use crate::output::{Output, SaveSequence, Ticket, Transmit};
 use crate::record::Change;
 use crate::rejection::{ALLOW, Rejection, Terms};
 use crate::routing::{BranchId, OwnRoutes, Routing};
+use crate::stored_message::Accepting;
 use crate::subscription::{RestoredDialogs, Subscription, SubscriptionSlot};
 use crate::user::{UserSlot, Users};
 
@@ -47,6 +48,8 @@ pub(crate) struct Incoming {
 pub(crate) enum Purpose {
     /// To tell a watcher.
     Notify(SubscriptionSlot, u64),
+    /// To deliver a stored message.
+    Deliver(UserSlot, u64),
     /// To pass a request on.
     Forward(BranchId),
 }
@@ -60,6 +63,8 @@ pub(crate) enum Due {
     Subscription(SubscriptionSlot, u64),
     /// A rule of a presentity begins or ends to hold.
     Rules(UserSlot),
+    /// A stored message has waited long enough.
+    Message(UserSlot, u64),
     /// A device has been without its connection for long enough.
     SignOff(UserSlot, ConnectionId),
     /// The next watchers hear after a restart.
@@ -79,6 +84,10 @@ pub(crate) enum Pending {
     Subscription(SubscriptionSlot, u64),
     /// A forwarded request's next hop is being located.
     Forward(BranchId),
+    /// A device that messages wait for is being located.
+    Delivery(UserSlot, String),
+    /// A message waits for the disk.
+    Message(Box<Accepting>),
     /// A command waits for the disk.
     Command(Box<(Ticket, Undo, Answer)>),
 }
@@ -106,6 +115,8 @@ pub struct Server {
     pub(crate) missing_members: HashMap<Box<str>, BTreeSet<SubscriptionSlot>, FixedState>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) routing: Routing,
+    /// Octets of the messages that are stored.
+    pub(crate) message_octets: usize,
     /// Who registered or published over a connection.
     pub(crate) by_connection: HashMap<ConnectionId, Vec<UserSlot>, FixedState>,
     pub(crate) deadlines: Deadlines<Due>,
@@ -147,6 +158,7 @@ impl Server {
             missing_members: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             subscriptions: Slab::new(),
             routing: Routing::new(config.secret),
+            message_octets: 0,
             by_connection: HashMap::with_hasher(FixedState::with_seed(entropy.next_u64())),
             deadlines: Deadlines::default(),
             counters: Counters::default(),
@@ -215,7 +227,10 @@ impl Server {
                 self.subscription_located(now, id, nonce, &hops);
             }
             Some(Pending::Forward(branch)) => self.forward_located(now, branch, hops),
-            Some(other @ Pending::Command(..)) => {
+            Some(Pending::Delivery(slot, contact)) => {
+                self.delivery_located(now, slot, &contact, &hops);
+            }
+            Some(other @ (Pending::Command(..) | Pending::Message(..))) => {
                 self.pending.insert(ticket, other);
             }
             None => {}
@@ -231,9 +246,13 @@ impl Server {
 
     /// Takes the outcome of [`Output::Commit`].
     pub fn handle_committed(&mut self, now: Now, ticket: Ticket, stored: bool) {
-        if let Some(Pending::Command(command)) = self.pending.remove(&ticket) {
-            let (edge, undo, answer) = *command;
-            self.command_committed(now, edge, undo, answer, stored);
+        match self.pending.remove(&ticket) {
+            Some(Pending::Command(command)) => {
+                let (edge, undo, answer) = *command;
+                self.command_committed(now, edge, undo, answer, stored);
+            }
+            Some(Pending::Message(accepting)) => self.message_committed(now, *accepting, stored),
+            _ => {}
         }
         self.finish(now);
     }
@@ -261,6 +280,7 @@ impl Server {
                 Due::User(slot) => self.user_due(now, slot),
                 Due::Subscription(id, nonce) => self.subscription_due(now, id, nonce),
                 Due::Rules(slot) => self.review(now, slot),
+                Due::Message(slot, number) => self.message_due(now, slot, number),
                 Due::SignOff(slot, connection) => self.sign_off_device(now, slot, connection),
                 Due::Resume => self.resume_some(now),
                 Due::Settled => self.restored_dialogs.clear(),
@@ -347,6 +367,13 @@ impl Server {
             Event::Unreachable { user: Purpose::Notify(id, nonce), .. } => {
                 self.notify_unreachable(now, id, nonce);
             }
+            Event::Response { user: Purpose::Deliver(slot, number), response, .. } => {
+                self.delivery_answered(now, slot, number, &response);
+            }
+            Event::TimedOut { user: Purpose::Deliver(slot, number), .. }
+            | Event::Unreachable { user: Purpose::Deliver(slot, number), .. } => {
+                self.delivery_failed(slot, number);
+            }
             Event::Response { user: Purpose::Forward(branch), response, .. } => {
                 self.forward_answered(now, branch, *response);
             }
@@ -356,7 +383,7 @@ impl Server {
             Event::Unreachable { user: Purpose::Forward(branch), .. } => {
                 self.forward_failed(now, branch, 503);
             }
-            Event::Status { user: Purpose::Forward(_), .. }
+            Event::Status { user: Purpose::Forward(_) | Purpose::Deliver(..), .. }
             | Event::Response { user: Purpose::Notify(..), .. } => {
                 debug_assert!(false, "NOTIFYs are sent lean and forwarded requests are not");
             }

@@ -15,6 +15,7 @@ use crate::documents::Documents;
 use crate::publication::Publication;
 use crate::record::{CredentialsRecord, DeviceRecord, UserRecord};
 use crate::registration::Binding;
+use crate::stored_message::Mailbox;
 use crate::subscription::SubscriptionSlot;
 use crate::watcher_info::Waiting;
 
@@ -36,6 +37,8 @@ pub(crate) struct User {
     pub(crate) devices: BTreeMap<String, DeviceRecord>,
     /// What it keeps by XCAP.
     pub(crate) documents: Documents,
+    /// Messages that wait for it.
+    pub(crate) mailbox: Mailbox,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
@@ -205,6 +208,7 @@ impl Users {
             is_leaving: false,
             devices: BTreeMap::new(),
             documents: Documents::default(),
+            mailbox: Mailbox::default(),
             bindings: Vec::new(),
             publications: Vec::new(),
             next_publication: 0,

@@ -94,6 +94,49 @@ const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
+/// A moment by the calendar, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Civil {
+    pub(crate) year: u64,
+    /// From one.
+    pub(crate) month: u64,
+    pub(crate) day: u64,
+    pub(crate) hour: u64,
+    pub(crate) minute: u64,
+    pub(crate) second: u64,
+    /// From Monday, which is zero.
+    pub(crate) weekday: u64,
+}
+
+/// A moment by the calendar.
+pub(crate) const fn civil(time: WallTime) -> Civil {
+    let seconds = time.as_millis() / 1000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March, so that the leap day is their last.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_of_year = (5 * day_of_year + 2) / 153;
+    let month = if month_of_year < 10 { month_of_year + 3 } else { month_of_year - 9 };
+    Civil {
+        year: year_of_era + era * 400 + (month <= 2) as u64,
+        month,
+        day: day_of_year - (153 * month_of_year + 2) / 5 + 1,
+        hour: rest / 3600,
+        minute: rest / 60 % 60,
+        second: rest % 60,
+        weekday: (days + 3) % 7,
+    }
+}
+
+/// A moment as `xs:dateTime`.
+pub(crate) fn text(time: WallTime) -> String {
+    let Civil { year, month, day, hour, minute, second, .. } = civil(time);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use slab::Slab;
 use super::RINGING;
 use super::flow_token::FlowTokens;
 use crate::reach;
+use crate::user::UserSlot;
 use crate::server::{Due, Server};
 
 /// Names a branch of a response context for as long as that lives.
@@ -62,6 +63,8 @@ pub(crate) struct Context {
     server: ServerId,
     flow: Flow,
     request: Request,
+    /// The user that it is for.
+    user: Option<UserSlot>,
     branches: Vec<Branch>,
     best: Option<Response>,
     is_answered: bool,
@@ -73,8 +76,9 @@ impl Context {
         flow: Flow,
         request: Request,
         branches: Vec<Branch>,
+        user: Option<UserSlot>,
     ) -> Self {
-        Self { generation: 0, server, flow, request, branches, best: None, is_answered: false }
+        Self { generation: 0, server, flow, request, user, branches, best: None, is_answered: false }
     }
 }
 
@@ -262,6 +266,13 @@ impl Server {
             return;
         }
         let Some(mut response) = context.best else { return };
+        // Nobody was there after all; after a silence the sender has given up by now.
+        if matches!(response.status_code.code(), 404 | 430 | 480 | 503)
+            && let Some(user) = context.user
+            && self.store_message(now, context.server, &context.request, user)
+        {
+            return;
+        }
         if response.status_code.code() == 503 {
             // A 503 from behind would make the sender give up on us (RFC 3261 §16.7 step 6).
             let tag = self.entropy.token();
