@@ -27,8 +27,7 @@ pub struct Tree<'a> {
 impl<'a> Tree<'a> {
     /// The tree of this user.
     pub fn of(node: &'a Node, user: &Client) -> Self {
-        let secret = STANDARD.encode(format!("{}:{}", user.user, user.password));
-        Self { node, aor: user.aor(), authorization: format!("Basic {secret}") }
+        Self { node, aor: user.aor(), authorization: basic(user) }
     }
 
     /// Sends a request about a document of the user, or a part of it: `pres-rules`, `index/~~/…`.
@@ -58,6 +57,11 @@ impl<'a> Tree<'a> {
     pub fn put_rules(&self, rules: &str) {
         self.put("pres-rules", RULES, &ruleset(rules));
     }
+}
+
+/// The credentials of a user for HTTP (RFC 7617).
+pub fn basic(user: &Client) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", user.user, user.password)))
 }
 
 /// A document of rules.

@@ -12,4 +12,5 @@ mod restart;
 mod secrets;
 mod service;
 mod settings;
+mod status;
 mod users;

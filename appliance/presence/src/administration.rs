@@ -6,10 +6,12 @@ use crate::command::{
     Answer, Command, Credentials, DigestQuestion, Imported, Page, PresenceView, Refusal, Totals, UserDraft,
     UserView,
 };
+use crate::compositor::MANUAL;
 use crate::device::device_change;
 use crate::documents::{Key, StoredDocument, record_key};
 use crate::node_policy::NodePolicy;
 use crate::output::Ticket;
+use crate::publication::Publication;
 use crate::rejection::Rejection;
 use crate::record::{Change, DeviceRecord, Table, UserRecord, encode};
 use crate::server::{Pending, Server};
@@ -36,6 +38,8 @@ pub(crate) enum Undo {
     Device(UserSlot, String, Option<DeviceRecord>),
     /// Not stored: the document is as it was.
     Document(Box<(UserSlot, Key, Option<StoredDocument>)>),
+    /// Not stored: the status is what it was.
+    Status(Box<(UserSlot, Option<Publication>)>),
     /// Not stored: what was decided before is decided.
     Policy(Box<NodePolicy>),
 }
@@ -60,6 +64,10 @@ impl Server {
                 self.set_device(now, ticket, &id, &device, ha1)
             }
             Command::DeleteDevice { id, device } => self.delete_device(ticket, &id, &device),
+            Command::SetStatus { id, status } => {
+                self.set_status(now, ticket, &id, status.as_ref())
+            }
+            Command::ShowSeen { watcher, id } => self.seen(now, &watcher, &id).map(Some),
             Command::SetGroups(groups) => {
                 self.set_groups(now, ticket, groups);
                 Ok(None)
@@ -83,7 +91,10 @@ impl Server {
                     let (_, user) = self.known(id).ok()?;
                     let is_there = !user.bindings.is_empty() || !user.publications.is_empty();
                     is_there.then_some(())?;
-                    Some(crate::compositor::summary(&crate::publication::inputs(user)))
+                    Some(crate::compositor::summary(
+                        &crate::publication::inputs(user),
+                        &self.policy.order(),
+                    ))
                 };
                 Ok(Some(Answer::Summaries(ids.iter().map(summary).collect())))
             }
@@ -118,6 +129,7 @@ impl Server {
                 if let Some(user) = self.users.get_mut(slot) {
                     user.is_leaving = false;
                 }
+                self.user_appeared(now, slot);
             }
             (Undo::Put(put), false) => {
                 for (slot, account) in put {
@@ -136,7 +148,11 @@ impl Server {
                     user.is_leaving = false;
                 }
             }
-            (Undo::Device(..) | Undo::Document(_) | Undo::Policy(_), true) => {}
+            (Undo::Device(..) | Undo::Document(_) | Undo::Policy(_) | Undo::Status(_), true) => {}
+            (Undo::Status(undo), false) => {
+                let (slot, before) = *undo;
+                self.put_status(now, slot, before);
+            }
             (Undo::Document(undo), false) => {
                 let (slot, key, before) = *undo;
                 self.put_document(now, slot, key, before);
@@ -408,10 +424,22 @@ impl Server {
         let (_, user) = self.known(id)?;
         let mut publications: Vec<_> = user.publications.iter().collect();
         publications.sort_by_key(|publication| std::cmp::Reverse(publication.modified));
+        let inputs = crate::publication::inputs(user);
+        let summary = crate::compositor::summary(&inputs, &self.policy.order());
+        let decided_by = summary.decided_by.map(|key| match key {
+            MANUAL => "what the user has set".to_owned(),
+            0 => "a document of pidf-manipulation".to_owned(),
+            key => user
+                .publications
+                .iter()
+                .find(|publication| u64::from(publication.number) == key)
+                .map_or_else(String::new, |publication| publication.view(now).source),
+        });
         Ok(Answer::Presence(PresenceView {
             aor: user.aor.clone(),
             document,
-            summary: crate::compositor::summary(&crate::publication::inputs(user)),
+            summary,
+            decided_by,
             publications: publications.iter().map(|p| p.view(now)).collect(),
         }))
     }

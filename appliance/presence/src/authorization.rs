@@ -7,6 +7,7 @@ use sip::aor::Aor;
 use sip::clock::Now;
 
 use crate::authentication::aor_of;
+use crate::compositor::Order;
 use crate::node_policy::Item;
 use crate::policy::{Circumstances, Decision, Handling, Permissions, view};
 use crate::server::{Due, Server};
@@ -83,12 +84,12 @@ impl Views {
         }
         let Some((permissions, shown)) = view.place().and_then(|place| self.list.get_mut(place))
         else {
-            let nobody = || crate::compositor::compose(aor.as_str(), &[]).into();
+            let nobody = || crate::compositor::compose(aor.as_str(), &[], &Order::default()).into();
             return Arc::clone(self.unavailable.get_or_insert_with(nobody));
         };
         let filtered = || {
             view::filter(document, permissions)
-                .unwrap_or_else(|| crate::compositor::compose(aor.as_str(), &[]))
+                .unwrap_or_else(|| crate::compositor::compose(aor.as_str(), &[], &Order::default()))
                 .into()
         };
         Arc::clone(shown.get_or_insert_with(filtered))

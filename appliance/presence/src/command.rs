@@ -98,6 +98,20 @@ pub enum Command {
         /// The device.
         device: String,
     },
+    /// Say by hand how a user is, or take it back.
+    SetStatus {
+        /// The user.
+        id: String,
+        /// How; none takes it back.
+        status: Option<StatusDraft>,
+    },
+    /// What one user is shown of another.
+    ShowSeen {
+        /// Who looks.
+        watcher: String,
+        /// At whom.
+        id: String,
+    },
     /// The groups of all directories, which become lists.
     SetGroups(Vec<GroupDraft>),
     /// Who asks something over HTTP, by digest.
@@ -158,6 +172,8 @@ pub enum Answer {
     PasswordHash(Option<String>),
     /// How users are reached; none for who is not a user or has nothing registered or published.
     Summaries(Vec<Option<crate::compositor::Summary>>),
+    /// What is shown.
+    Seen(Seen),
     /// The id of who asks; else the challenges to answer with (none: ask again later).
     Digest(Result<String, Vec<String>>),
     /// What is answered by XCAP.
@@ -172,6 +188,26 @@ pub enum Answer {
     Registrations(Vec<BindingView>, bool),
     /// The totals.
     Totals(Totals),
+}
+
+/// How a user says to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusDraft {
+    /// How; offline for who wants to be shown as not there.
+    pub state: crate::compositor::State,
+    /// A few words of the user's own.
+    pub note: Option<String>,
+    /// For how long; none until it is taken back.
+    pub lasts: Option<Duration>,
+}
+
+/// What one user is shown of another.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// `active`, `pending` or `rejected`.
+    pub standing: &'static str,
+    /// The document, where there is one to be shown.
+    pub document: Option<std::sync::Arc<[u8]>>,
 }
 
 /// A group of a directory.
@@ -397,6 +433,8 @@ pub struct PresenceView {
     pub document: std::sync::Arc<[u8]>,
     /// Its overall state.
     pub summary: crate::compositor::Summary,
+    /// What decided how the person is, where something did.
+    pub decided_by: Option<String>,
     /// What it was composed of, most recent first.
     pub publications: Vec<PublicationView>,
 }

@@ -8,12 +8,14 @@
 //!   lowest when absent, RFC 3863 §4.1.5), then the most recent publication first.
 //! - Devices, notes and extensions: all of them, the most recent publication first; a note that
 //!   says the same in the same language as another once.
-//! - Person: one at most, chosen by [`person::choose`], with the notes of the others.
+//! - Person: one at most, chosen by [`person::choose`], with the notes of the others. `order` says
+//!   which overall state wins.
 //! - Ids: unique in the document. Where two publications use one id, the older keeps it and the
 //!   newer's is followed by its key, so that recomposing changes no id that need not change.
 
 mod identity;
 pub mod person;
+pub mod state;
 pub mod summary;
 
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ use std::cmp::Reverse;
 use sip::clock::WallTime;
 
 use self::identity::{Claim, Sort};
+pub use self::state::{Order, State};
 pub use self::summary::{Availability, DeviceLine, Summary, summary};
 use crate::document::fragment::{Fragment, Identified, push_attribute};
 use crate::document::namespace::{Known, Needed};
@@ -39,16 +42,19 @@ pub struct Input<'a> {
     pub key: u64,
 }
 
+/// The key of what a user has set by hand: it decides over everything.
+pub const MANUAL: u64 = u32::MAX as u64;
+
 /// One document for all of a presentity's publications, in UTF-8.
 ///
 /// `entity` is the URI of the presentity. With no tuple in any publication the document has one
 /// closed tuple: some clients take a document without a tuple for no news.
 #[must_use]
-pub fn compose(entity: &str, inputs: &[Input<'_>]) -> Vec<u8> {
+pub fn compose(entity: &str, inputs: &[Input<'_>], order: &Order) -> Vec<u8> {
     let inputs = in_order(inputs);
     let tuples = tuples_in_order(&inputs);
     let devices: Vec<_> = each(&inputs, PublishedDocument::devices).collect();
-    let person = person::choose(&inputs);
+    let person = person::choose(&inputs, order);
     let claims: Vec<Claim<'_>> = (tuples.iter())
         .map(|(from, tuple)| Claim { sort: Sort::Tuple, key: from.key, element: tuple.rendered() })
         .chain(devices.iter().map(|(from, device)| Claim {

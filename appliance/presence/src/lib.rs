@@ -28,6 +28,7 @@ pub mod restore;
 mod routing;
 pub mod server;
 mod sign_off;
+mod status;
 mod stored_message;
 mod subscription;
 mod user;

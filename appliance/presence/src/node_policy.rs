@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::administration::Undo;
 use crate::command::{Answer, PolicyItem, Refusal};
 use crate::output::Ticket;
+use crate::compositor::Order;
 use crate::policy::Handling;
 use crate::record::{Change, Table, encode};
 use crate::server::{Pending, Server};
@@ -37,6 +38,8 @@ pub(crate) enum Item {
     MessagesDays,
     /// How many of them.
     MessagesPerUser,
+    /// Which overall state wins over which.
+    Composition,
 }
 
 struct Description {
@@ -51,6 +54,8 @@ enum Values {
     Range(u32, u32),
     /// Seconds up to this, or never.
     Pause(u32),
+    /// All states, in some order.
+    Order,
 }
 
 const NEVER: u32 = u32::MAX;
@@ -59,7 +64,7 @@ const SIGN_OFF: &str = "seconds after which a device whose connection is lost ha
 const HANDLINGS: &[&str] = &["block", "confirm", "polite-block", "allow"];
 
 impl Item {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Inside,
         Self::Outside,
         Self::Contacts,
@@ -70,6 +75,7 @@ impl Item {
         Self::Messages,
         Self::MessagesDays,
         Self::MessagesPerUser,
+        Self::Composition,
     ];
 
     const fn describe(self) -> Description {
@@ -110,6 +116,12 @@ impl Item {
             Self::MessagesPerUser => {
                 ("messages-per-user", "messages stored for one user", Values::Range(1, 1000), 100)
             }
+            Self::Composition => (
+                "composition",
+                "which overall state wins when devices say different ones: the first",
+                Values::Order,
+                0,
+            ),
         };
         Description { name, meaning, values, usual }
     }
@@ -122,6 +134,7 @@ impl Description {
                 words.get(value as usize).map_or_else(|| value.to_string(), |w| (*w).to_owned())
             }
             Values::Pause(_) if value == NEVER => "never".to_owned(),
+            Values::Order => Order::from_number(value).to_string(),
             Values::Range(..) | Values::Pause(_) => value.to_string(),
         }
     }
@@ -134,6 +147,7 @@ impl Description {
             Values::Range(least, most) => {
                 text.parse().ok().filter(|value| (least..=most).contains(value))
             }
+            Values::Order => Order::parse(text).map(Order::to_number),
             Values::Pause(_) if text == "never" => Some(NEVER),
             Values::Pause(most) => text.parse().ok().filter(|value| *value <= most),
         }
@@ -144,6 +158,7 @@ impl Description {
             Values::Words(words) => words.join(", "),
             Values::Range(least, most) => format!("{least} to {most}"),
             Values::Pause(most) => format!("0 to {most}, never"),
+            Values::Order => "every state once, with commas between".to_owned(),
         }
     }
 }
@@ -158,6 +173,11 @@ impl NodePolicy {
     pub(crate) fn value(&self, item: Item) -> u32 {
         let description = item.describe();
         self.decided.get(description.name).copied().unwrap_or(description.usual)
+    }
+
+    /// Which state wins over which.
+    pub(crate) fn order(&self) -> Order {
+        Order::from_number(self.value(Item::Composition))
     }
 
     /// A pause; none for never.
@@ -228,6 +248,10 @@ impl Server {
     pub(crate) fn policy_changed(&mut self, now: sip::clock::Now) {
         let slots: Vec<_> = self.users.iter_after("").map(|(slot, _)| slot).collect();
         for slot in slots {
+            if let Some(user) = self.users.get_mut(slot) {
+                user.is_stale = true;
+            }
+            self.tell_watchers(now, slot);
             self.review(now, slot);
         }
     }

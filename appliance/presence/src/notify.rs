@@ -60,8 +60,9 @@ impl Server {
     pub(crate) fn document(&mut self, slot: UserSlot) -> Option<Arc<[u8]>> {
         let user = self.users.get_mut(slot)?;
         if user.is_stale {
-            let composed =
-                crate::compositor::compose(user.aor.as_str(), &crate::publication::inputs(user));
+            let order = self.policy.order();
+            let inputs = crate::publication::inputs(user);
+            let composed = crate::compositor::compose(user.aor.as_str(), &inputs, &order);
             if user.document.as_deref() != Some(composed.as_slice()) {
                 user.document = Some(composed.into());
             }

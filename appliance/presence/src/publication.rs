@@ -17,10 +17,11 @@ use crate::reach;
 use crate::record::{PublicationRecord, Table, encode};
 use crate::rejection::{PIDF, Rejection};
 use crate::server::{Incoming, Server};
+use crate::status::hidden;
 use crate::user::{User, UserSlot};
 
 /// One piece of event state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Publication {
     /// Its key in the store, unique among the publications of its user.
     pub(crate) number: u32,
@@ -43,7 +44,7 @@ pub(crate) struct Origin {
 }
 
 impl Publication {
-    fn record(&self) -> PublicationRecord {
+    pub(crate) fn record(&self) -> PublicationRecord {
         PublicationRecord {
             entity_tag: self.entity_tag.clone(),
             document: self.document.source().to_vec(),
@@ -95,7 +96,36 @@ impl Publication {
     }
 
     pub(crate) fn key(&self, user_id: &str) -> Vec<u8> {
-        Table::Publication.key(&[user_id.as_bytes(), &self.number.to_be_bytes()])
+        Self::key_of(user_id, self.number)
+    }
+
+    /// The key of the publication of this number.
+    pub(crate) fn key_of(user_id: &str, number: u32) -> Vec<u8> {
+        Table::Publication.key(&[user_id.as_bytes(), &number.to_be_bytes()])
+    }
+
+    /// One that nobody published by SIP, and that nobody can refresh.
+    pub(crate) fn made_here(
+        number: u32,
+        document: PublishedDocument,
+        modified: WallTime,
+        expires: Instant,
+        expires_wall: WallTime,
+    ) -> Self {
+        Self {
+            number,
+            entity_tag: String::new(),
+            document,
+            modified,
+            expires,
+            expires_wall,
+            origin: Origin {
+                call_id: String::new(),
+                user_agent: "set by hand".to_owned(),
+                source: "the API".to_owned(),
+            },
+            connection: None,
+        }
     }
 
     /// Whether a new document comes from the device that published this one: it continues the
@@ -103,6 +133,9 @@ impl Publication {
     /// address with the same tuples. So a device that lost its entity-tag replaces what it said
     /// before, and two devices of one make do not replace each other.
     fn is_from(&self, origin: &Origin, document: &PublishedDocument) -> bool {
+        if self.entity_tag.is_empty() {
+            return false;
+        }
         if self.origin.call_id == origin.call_id {
             return true;
         }
@@ -167,7 +200,10 @@ impl Server {
     }
 
     fn find_publication(&self, slot: UserSlot, tag: &str) -> Option<usize> {
-        self.users.get(slot)?.publications.iter().position(|p| p.entity_tag == tag.trim())
+        let tag = tag.trim();
+        // What was not published by SIP has none.
+        let publications = &self.users.get(slot)?.publications;
+        publications.iter().position(|p| !tag.is_empty() && p.entity_tag == tag)
     }
 
     fn published_document(
@@ -317,6 +353,14 @@ fn device_ids(document: &PublishedDocument) -> Vec<&str> {
 
 /// The publications of a user in the compositor's terms.
 pub(crate) fn inputs(user: &User) -> Vec<crate::compositor::Input<'_>> {
+    if let Some(hidden) = hidden(user) {
+        let published = hidden.modified;
+        return vec![crate::compositor::Input {
+            document: &hidden.document,
+            published,
+            key: u64::from(hidden.number),
+        }];
+    }
     let published = user.publications.iter().map(|publication| crate::compositor::Input {
         document: &publication.document,
         published: publication.modified,

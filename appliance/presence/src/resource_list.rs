@@ -98,6 +98,9 @@ impl Server {
             let named = parsed.as_ref().and_then(|uri| sip::aor::Named::by_uri(uri).ok());
             let is_ours = named.as_ref().is_some_and(|named| self.is_our_domain(&named.domain));
             let slot = named.as_ref().and_then(|named| self.served_user(named));
+            let is_staying =
+                |slot: &UserSlot| self.users.get(*slot).is_some_and(|user| !user.is_leaving);
+            let slot = slot.filter(is_staying);
             let standing =
                 slot.map_or(Standing::Rejected, |slot| self.standing(now, slot, watcher));
             members.push(Member {
@@ -204,7 +207,6 @@ impl Server {
     /// A user who is on lists is about to go.
     pub(crate) fn user_vanishes(&mut self, now: Now, slot: UserSlot) {
         let Some(user) = self.users.get_mut(slot) else { return };
-        user.is_served = false;
         let lists = std::mem::take(&mut user.listed_by);
         for (id, _) in lists {
             self.reload_list(now, id);

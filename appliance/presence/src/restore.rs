@@ -190,7 +190,9 @@ impl Server {
         let (expires, number) = (publication.expires, publication.number);
         if let Some(user) = self.users.get_mut(slot) {
             user.publications.push(publication);
-            user.next_publication = user.next_publication.max(number);
+            if u64::from(number) != crate::compositor::MANUAL {
+                user.next_publication = user.next_publication.max(number);
+            }
         }
         self.arm_user(slot, expires);
         Outcome::Kept

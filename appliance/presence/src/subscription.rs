@@ -425,6 +425,6 @@ impl Server {
 mod tests {
     #[test]
     fn a_subscription_is_a_compact_record() {
-        assert!(size_of::<super::Subscription>() <= 232, "{}", size_of::<super::Subscription>());
+        assert!(size_of::<super::Subscription>() <= 240, "{}", size_of::<super::Subscription>());
     }
 }

@@ -1,7 +1,7 @@
 //! Composing the publications of one user into one document (RFC 4479, R-20).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use presence::compositor::{Availability, Input, compose, summary};
+use presence::compositor::{Availability, Input, Order, compose, summary};
 use presence::document::guard::Limits;
 use presence::document::pidf::{Basic, PublishedDocument};
 use presence::document::rpid::{Activity, Name};
@@ -38,7 +38,7 @@ fn person(id: &str, content: &str) -> String {
 
 /// Publications in the order of their keys, each published a second after the one before.
 fn composed(documents: &[&PublishedDocument]) -> String {
-    String::from_utf8(compose(ENTITY, &inputs(documents))).unwrap()
+    String::from_utf8(compose(ENTITY, &inputs(documents), &Order::default())).unwrap()
 }
 
 fn inputs<'a>(documents: &[&'a PublishedDocument]) -> Vec<Input<'a>> {
@@ -61,7 +61,7 @@ fn ids(composed: &str, element: &str) -> Vec<String> {
 #[test]
 fn nobody_there_is_one_closed_tuple() {
     assert_eq!(
-        String::from_utf8(compose("sip:o'b&\"<@h", &[])).unwrap(),
+        String::from_utf8(compose("sip:o'b&\"<@h", &[], &Order::default())).unwrap(),
         format!(
             "{HEAD} entity=\"sip:o'b&amp;&quot;&lt;@h\"><tuple id=\"offline\"><status>\
              <basic>closed</basic></status></tuple></presence>"
@@ -110,8 +110,8 @@ fn the_order_of_the_inputs_does_not_matter() {
     let forward = inputs(&[&a, &b, &c]);
     let mut backward = forward.clone();
     backward.reverse();
-    assert_eq!(compose(ENTITY, &forward), compose(ENTITY, &backward));
-    assert_eq!(summary(&forward), summary(&backward));
+    assert_eq!(compose(ENTITY, &forward, &Order::default()), compose(ENTITY, &backward, &Order::default()));
+    assert_eq!(summary(&forward, &Order::default()), summary(&backward, &Order::default()));
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn one_device_signing_off_leaves_the_user_online() {
     let laptop = document(&(tuple("laptop", "open", "") + &person("p", "")));
     let laptop_off = document(&(tuple("laptop", "closed", "") + &person("p", "")));
     for remaining in [&[&desk, &laptop][..], &[&desk, &laptop_off], &[&desk]] {
-        assert_eq!(summary(&inputs(remaining)).availability, Availability::Open);
+        assert_eq!(summary(&inputs(remaining), &Order::default()).availability, Availability::Open);
     }
     assert_eq!(ids(&composed(&[&desk, &laptop]), "tuple"), ["laptop", "desk"]);
     assert_eq!(ids(&composed(&[&desk, &laptop_off]), "tuple"), ["desk", "laptop"]);
-    assert_eq!(summary(&inputs(&[&laptop_off])).availability, Availability::Closed);
-    assert_eq!(summary(&[]).availability, Availability::Closed);
+    assert_eq!(summary(&inputs(&[&laptop_off]), &Order::default()).availability, Availability::Closed);
+    assert_eq!(summary(&[], &Order::default()).availability, Availability::Closed);
 }
 
 #[test]
@@ -171,10 +171,10 @@ fn devices_keep_their_tuples_across_publications() {
 fn ids_stay_when_something_else_changes() {
     let same = document(&tuple("t", "open", ""));
     let other = document(&tuple("t", "open", " priority='1'"));
-    let first = compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)]);
-    assert_eq!(first, compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)]));
+    let first = compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)], &Order::default());
+    assert_eq!(first, compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)], &Order::default()));
     // The older publishes again: it comes first in order, but nothing is renamed.
-    let text = String::from_utf8(compose(ENTITY, &[input(&other, 1, 9), input(&same, 2, 2)]));
+    let text = String::from_utf8(compose(ENTITY, &[input(&other, 1, 9), input(&same, 2, 2)], &Order::default()));
     assert_eq!(ids(&text.unwrap(), "tuple"), ["t", "t-2"]);
 }
 
@@ -248,7 +248,7 @@ fn of_several_persons_the_most_recent_in_use_is_shown() {
     assert_eq!(shown(&[&gone]), "gone");
     assert_eq!(shown(&[&busy, &in_call]), "call");
     assert_eq!(
-        summary(&inputs(&[&busy, &idle])).activities,
+        summary(&inputs(&[&busy, &idle]), &Order::default()).activities,
         [Activity::Named(Name::Busy)],
         "the summary shows the same person"
     );
@@ -308,7 +308,7 @@ fn the_summary_says_what_an_administrator_asks() {
         "<tuple id='mobile'><status><basic>closed</basic></status><contact/></tuple>\
          <d:person id='p'><r:activities><r:lunch/></r:activities><d:note>fish</d:note></d:person>",
     );
-    let summary = summary(&inputs(&[&desk, &mobile]));
+    let summary = summary(&inputs(&[&desk, &mobile]), &Order::default());
     assert_eq!(summary.availability, Availability::Open);
     assert_eq!(summary.activities, [Activity::Named(Name::Lunch)]);
     assert_eq!(summary.note.as_deref(), Some("fish"));
@@ -334,6 +334,6 @@ fn a_tuple_that_cannot_be_understood_does_not_count_but_travels() {
         "<tuple id='t'><status><basic>open</basic><x:riddle \
          xmlns:p='urn:ietf:params:xml:ns:pidf' p:mustUnderstand='1'/></status></tuple>",
     );
-    assert_eq!(summary(&inputs(&[&published])).availability, Availability::Closed);
+    assert_eq!(summary(&inputs(&[&published]), &Order::default()).availability, Availability::Closed);
     assert!(composed(&[&published]).contains(" p:mustUnderstand='1'/>"));
 }

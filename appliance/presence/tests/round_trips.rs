@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use presence::compositor::{Input, compose};
+use presence::compositor::{Input, Order, compose};
 use presence::document::guard::Limits;
 use presence::document::pidf::PublishedDocument;
 use proptest::prelude::*;
@@ -431,7 +431,7 @@ proptest! {
         let document = PublishedDocument::parse(body.as_bytes(), &limits);
         let document = document.map_err(|error| TestCaseError::fail(format!("{error}: {body}")))?;
         let input = |document| Input { document, published: WallTime::from_millis(1), key: 1 };
-        let composed = compose("sip:bob@example.test", &[input(&document)]);
+        let composed = compose("sip:bob@example.test", &[input(&document)], &Order::default());
         let text = std::str::from_utf8(&composed).unwrap();
         prop_assert_eq!(parts(&body), parts(text), "{}\n{}", body, text);
         let again = PublishedDocument::parse(&composed, &limits).unwrap();
@@ -442,7 +442,7 @@ proptest! {
             prop_assert_eq!(tuple.contact(), same.contact());
             prop_assert_eq!(tuple.device_id(), same.device_id());
         }
-        let recomposed = compose("sip:bob@example.test", &[input(&again)]);
+        let recomposed = compose("sip:bob@example.test", &[input(&again)], &Order::default());
         prop_assert_eq!(parts(text), parts(std::str::from_utf8(&recomposed).unwrap()), "{}", text);
     }
 }

@@ -1,6 +1,7 @@
 //! `/api/v1/…`: what users and their programs ask over HTTPS. Who asks signs in with the user's id
 //! and password (RFC 7617), local or of a directory, or with the token of a session.
 
+mod presence;
 mod sessions;
 mod sign_in;
 
@@ -43,6 +44,10 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/api/v1/directory", get(search))
         .route("/api/v1/directory/{id}", get(person))
         .route("/api/v1/directory/{id}/photo", get(photo))
+        .route(
+            "/api/v1/users/{id}/presence",
+            get(presence::show).put(presence::set).delete(presence::unset),
+        )
         .with_state(api)
 }
 

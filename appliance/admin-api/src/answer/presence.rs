@@ -23,6 +23,10 @@ pub struct Presence {
     pub aor: String,
     /// Open when any device is.
     pub basic: Basic,
+    /// How the person is over all: `available`, `phone`, `away`.
+    pub state: String,
+    /// What decided that, where something did.
+    pub decided_by: Option<String>,
     /// RPID activities of the person: `on-the-phone`, `away`.
     pub activities: Vec<String>,
     /// Notes of the person and of the document, as published.

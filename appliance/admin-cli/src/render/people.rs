@@ -160,6 +160,8 @@ pub(crate) fn presence(presence: &Presence, zone: &Zone) -> Vec<String> {
         .add("ID", presence.id.as_str())
         .add("Address", &presence.aor)
         .add("Presence", basic(presence.basic))
+        .add("State", &presence.state)
+        .maybe("Decided by", presence.decided_by.as_deref())
         .maybe("Activities", joined(&presence.activities));
     for note in &presence.notes {
         fields = fields.add("Note", note);

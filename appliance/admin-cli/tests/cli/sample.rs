@@ -113,6 +113,8 @@ pub(crate) fn presence(id: &UserId) -> Presence {
         id: id.clone(),
         aor: format!("sip:{id}@example.test"),
         basic: Basic::Open,
+        state: "phone".to_owned(),
+        decided_by: Some("a desk phone".to_owned()),
         activities: vec!["on-the-phone".to_owned()],
         notes: vec!["back\u{1b}[2Jat \u{202e}noon".to_owned()],
         devices: vec![DevicePresence {

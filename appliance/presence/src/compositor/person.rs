@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::Input;
+use super::{Input, MANUAL, Order, State};
 use crate::document::data_model::Person;
 use crate::document::pidf::{Basic, PublishedDocument};
 
@@ -13,25 +13,42 @@ pub struct Chosen<'a> {
     pub person: &'a Person,
     /// The key of its publication.
     pub key: u64,
+    /// How it is.
+    pub state: State,
 }
 
 /// Chooses one person out of all that are published; `None` when there is none.
 ///
-/// In this order: a publication that has not signed off before one that has, one that is in use
-/// before one that is idle, the most recent before the older. Of several persons in one document
-/// the same, then the first.
+/// What the user has set by hand decides. Else the one whose state comes first in `order`; of those
+/// with the same state one that is in use before one that is idle, then the most recent. Of several
+/// persons in one document the same, then the first.
 #[must_use]
-pub fn choose<'a>(inputs: &[Input<'a>]) -> Option<Chosen<'a>> {
+pub fn choose<'a>(inputs: &[Input<'a>], order: &Order) -> Option<Chosen<'a>> {
     let persons = inputs
         .iter()
         .flat_map(|input| input.document.persons().iter().map(move |person| (*input, person)));
     let rank = |(input, person): &(Input<'a>, &'a Person)| {
-        let has_signed_off = has_signed_off(input.document, person);
+        let is_by_hand = input.key == MANUAL;
+        let state = state_of(input.document, person, order);
         let is_idle = is_idle(input.document, person);
-        (has_signed_off, is_idle, Reverse((input.published, input.key)))
+        (!is_by_hand, order.rank(state), is_idle, Reverse((input.published, input.key)))
     };
     let (input, person) = persons.min_by_key(rank)?;
-    Some(Chosen { person, key: input.key })
+    let state = state_of(input.document, person, order);
+    Some(Chosen { person, key: input.key, state })
+}
+
+/// How a person is, as one publication has it.
+fn state_of(document: &PublishedDocument, person: &Person, order: &Order) -> State {
+    if has_signed_off(document, person) {
+        return State::Offline;
+    }
+    let activities = person.activities().iter().filter_map(State::of_activity);
+    match order.first(activities) {
+        Some(state) => state,
+        None if is_idle(document, person) => State::Away,
+        None => State::Available,
+    }
 }
 
 /// Whether a publication says no more than that its device is gone: every tuple is closed, and

@@ -2,7 +2,7 @@
 
 use sip::clock::WallTime;
 
-use super::{Input, in_order, person, tuples_in_order};
+use super::{Input, Order, State, in_order, person, tuples_in_order};
 use crate::document::caps::Capabilities;
 use crate::document::pidf::{Basic, Tuple};
 use crate::document::rpid::{Activity, UserInput};
@@ -21,6 +21,10 @@ pub enum Availability {
 pub struct Summary {
     /// Whether any service is open.
     pub availability: Availability,
+    /// How the person is, over all.
+    pub state: State,
+    /// The key of the publication that decided, where one did.
+    pub decided_by: Option<u64>,
     /// What the chosen person does.
     pub activities: Vec<Activity>,
     /// The first note: on the person, else on the document, else on a service.
@@ -56,12 +60,12 @@ pub struct DeviceLine {
 
 /// The overall state that [`super::compose`] renders from the same inputs.
 #[must_use]
-pub fn summary(inputs: &[Input<'_>]) -> Summary {
+pub fn summary(inputs: &[Input<'_>], order: &Order) -> Summary {
     let inputs = in_order(inputs);
     let devices: Vec<DeviceLine> =
         tuples_in_order(&inputs).into_iter().map(|(input, tuple)| line(input, tuple)).collect();
     let is_open = devices.iter().any(|device| device.basic == Some(Basic::Open));
-    let person = person::choose(&inputs);
+    let person = person::choose(&inputs, order);
     let of_person = person.iter().flat_map(|chosen| chosen.person.notes());
     let of_documents = inputs.iter().flat_map(|input| input.document.notes());
     let note = of_person
@@ -70,11 +74,23 @@ pub fn summary(inputs: &[Input<'_>]) -> Summary {
         .chain(devices.iter().filter_map(|device| device.note.clone()))
         .find(|note| !note.is_empty());
     Summary {
+        state: match &person {
+            Some(chosen) => chosen.state,
+            None if is_open && !devices.iter().any(is_in_use) => State::Away,
+            None if is_open => State::Available,
+            None => State::Offline,
+        },
+        decided_by: person.map(|chosen| chosen.key),
         availability: if is_open { Availability::Open } else { Availability::Closed },
         activities: person.map(|chosen| chosen.person.activities().to_vec()).unwrap_or_default(),
         note,
         devices,
     }
+}
+
+/// Whether a service is open and not known to be idle.
+fn is_in_use(device: &DeviceLine) -> bool {
+    device.basic == Some(Basic::Open) && device.user_input.is_none_or(|input| !input.is_idle)
 }
 
 fn line(input: Input<'_>, tuple: &Tuple) -> DeviceLine {

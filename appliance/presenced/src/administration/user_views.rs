@@ -152,6 +152,8 @@ pub(super) async fn presence(node: &Node, id: UserId) -> Result<Presence, Refusa
         id,
         aor: view.aor.as_str().to_owned(),
         basic: basic_of(&view),
+        state: view.summary.state.token().to_owned(),
+        decided_by: view.decided_by.clone(),
         activities: view.summary.activities.iter().map(ToString::to_string).collect(),
         notes: persons
             .flat_map(|person| person.notes())
