@@ -17,5 +17,6 @@ mod rfc5025;
 mod rfc5626;
 mod rfc6026;
 mod rfc6665;
+mod rfc7118;
 mod rfc8760;
 mod robustness;

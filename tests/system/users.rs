@@ -73,7 +73,7 @@ fn a_user_deleted_and_added_again_inherits_nothing() {
     node.add_user("alice");
     let notify = bob.subscribe(&alice.aor()).notify(&bob);
     assert!(!notify.text().contains("of the first alice"), "{notify}");
-    bob.message(&alice.aor(), "?").expect_status(480);
+    bob.message(&alice.aor(), "?").expect_status(202);
 }
 
 #[test]

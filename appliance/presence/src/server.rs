@@ -8,7 +8,7 @@ use sip::clock::{Instant, Now};
 use sip::deadlines::Deadlines;
 use sip::digest::Algorithm;
 use sip::entropy::Entropy;
-use sip::flow::{ConnectionId, Flow, Hop};
+use sip::flow::{ConnectionId, Flow, Hop, Transport};
 use sip::locate::Target;
 use sip::message::{HeaderAccess, Message, Reply, Request, Response};
 use sip::parse::{self, ParseFailure};
@@ -188,7 +188,11 @@ impl Server {
                 self.handle_event(now, event);
             }
         } else if !bytes.is_empty() {
-            let framing = if is_stream { parse::Framing::Stream } else { parse::Framing::Datagram };
+            // A WebSocket keeps messages apart, so that Content-Length may be missing (RFC 7118 §5).
+            let framing = match flow.transport {
+                Transport::Tcp | Transport::Tls => parse::Framing::Stream,
+                Transport::Udp | Transport::Ws | Transport::Wss => parse::Framing::Datagram,
+            };
             match parse::message(bytes, framing, &self.parse_limits) {
                 Ok(Message::Request(request)) => self.handle_request(now, flow, request),
                 Ok(Message::Response(_)) | Err(ParseFailure::Drop(_)) => {

@@ -62,8 +62,8 @@ impl ConnectionIds {
 /// A message on its way to one peer.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    payload: Payload,
-    on_failure: Option<Ticket>,
+    pub(crate) payload: Payload,
+    pub(crate) on_failure: Option<Ticket>,
 }
 
 /// The server's end of a flow.
@@ -113,6 +113,11 @@ impl FlowQueue {
             self.waiting_bytes.fetch_sub(payload_bytes(&outgoing.payload), Ordering::Relaxed);
         }
         Poll::Ready(next)
+    }
+
+    /// The next message; none once the server has let go of the flow.
+    pub(crate) async fn next(&mut self) -> Option<Outgoing> {
+        poll_fn(|context| self.poll(context)).await
     }
 
     /// Takes no more, and gives the tickets of everything that still waits.

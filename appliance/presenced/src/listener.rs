@@ -3,6 +3,7 @@
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod udp;
+pub(crate) mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -353,14 +353,11 @@ fn count(
 }
 
 fn listen_address(value: &Spanned<String>) -> Result<ListenAddress, (usize, Fault)> {
-    let expected = "a transport (udp, tcp, tls), an address and a port such as \
+    let expected = "a transport (udp, tcp, tls, ws, wss), an address and a port such as \
                     \"udp:192.0.2.1:5060\" or \"tls:[::]:5061\"";
     let fault = || bad(value, "sip.listen", expected);
     let (transport, address) = value.get_ref().split_once(':').ok_or_else(fault)?;
     let transport: Transport = transport.parse().map_err(|_| fault())?;
-    if matches!(transport, Transport::Ws | Transport::Wss) {
-        return Err((value.span().start, Fault::WebSocket(value.get_ref().clone())));
-    }
     Ok(ListenAddress { transport, address: address.parse().map_err(|_| fault())? })
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::admission::Admission;
 use crate::certificate::Tls;
 use crate::flow::{self, ConnectionIds, FlowHandle, FlowQueue};
-use crate::listener::tls;
+use crate::listener::{tls, websocket};
 use crate::server_task::Input;
 
 /// Connections that the kernel may keep for us to accept.
@@ -84,11 +84,19 @@ pub(crate) async fn accept(listener: TcpListener, transport: Transport, streams:
 }
 
 async fn serve_accepted(stream: TcpStream, flow: Flow, streams: &Streams) {
-    if flow.transport == Transport::Tls {
-        let Some(stream) = tls::accept(stream, streams.tls.sip_server(), flow.peer).await else {
-            return;
-        };
-        serve_open(stream, flow, streams).await;
+    let stream = if flow.transport.is_secure() {
+        let config = streams.tls.sip_server();
+        let Some(stream) = tls::accept(stream, config, flow.peer).await else { return };
+        if flow.transport == Transport::Tls {
+            return serve_open(stream, flow, streams).await;
+        }
+        // Boxed: what a WebSocket needs would make every connection's task larger.
+        return Box::pin(websocket::serve(stream, flow, streams)).await;
+    } else {
+        stream
+    };
+    if flow.transport == Transport::Ws {
+        Box::pin(websocket::serve(stream, flow, streams)).await;
     } else {
         serve_open(stream, flow, streams).await;
     }

@@ -71,9 +71,6 @@ pub(crate) enum Fault {
         /// What would do.
         expected: &'static str,
     },
-    /// WebSocket is not served by this version.
-    #[error("'{0}': SIP over WebSocket (ws, wss) is not available in this version; remove it")]
-    WebSocket(String),
 }
 
 fn place(table: &str) -> String {
