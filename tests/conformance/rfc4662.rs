@@ -81,7 +81,10 @@ fn s4_a_list_tells_of_everybody_as_each_has_it() {
     assert_eq!(notice.member(&carol.aor()).state, "pending");
     assert!(notice.member(&carol.aor()).document.is_none());
     let rejected = notice.member(&dave.aor());
-    assert_eq!((rejected.state.as_str(), rejected.reason.as_deref()), ("terminated", Some("rejected")));
+    assert_eq!(
+        (rejected.state.as_str(), rejected.reason.as_deref()),
+        ("terminated", Some("rejected"))
+    );
     assert_eq!(notice.member(nobody).reason.as_deref(), Some("noresource"));
     assert_eq!(notice.member(elsewhere).state, "");
     // Carol decides.

@@ -42,7 +42,8 @@ fn s7_documents_are_created_replaced_read_and_deleted() {
     assert_ne!(replaced.header("ETag"), created.header("ETag"));
     assert_eq!(send("DELETE", "").status, 200);
     assert_eq!(send("DELETE", "").status, 404);
-    let wrong = tree.send("PUT", "resource-lists", "index", &[("Content-Type", "text/xml")], &friends());
+    let wrong =
+        tree.send("PUT", "resource-lists", "index", &[("Content-Type", "text/xml")], &friends());
     assert_eq!(wrong.status, 415);
 }
 
@@ -138,7 +139,8 @@ fn s8_who_asks_sees_only_its_own_tree() {
     // The same tree by every name of its owner.
     assert_eq!(tree.send_to("PUT", &path("bob@example.test"), &media, &friends()).status, 201);
     assert_eq!(tree.send_to("GET", &path("sip%3Abob%40EXAMPLE.test"), &[], "").status, 200);
-    let nobody = lamplight_tests::http::send(node.ready.address("http"), "GET", &path("bob"), &[], "");
+    let nobody =
+        lamplight_tests::http::send(node.ready.address("http"), "GET", &path("bob"), &[], "");
     assert_eq!(nobody.status, 401);
     assert!(nobody.head.contains("Digest realm=\"example.test\""), "{}", nobody.head);
 }

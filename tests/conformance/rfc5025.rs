@@ -131,9 +131,8 @@ fn the_node_decides_for_users_without_rules() {
     let node = Setup::default().trusting().start();
     let [alice, bob] = node.clients(["alice", "bob"]);
     alice.publish(&pidf::open(&alice.aor(), "secret"));
-    let stranger = Request {
-        ..bob.subscription(&alice.aor()).set("From", "<sip:eve@elsewhere.test>;tag=e1")
-    };
+    let stranger =
+        Request { ..bob.subscription(&alice.aor()).set("From", "<sip:eve@elsewhere.test>;tag=e1") };
     let watch = bob.subscribe_with(stranger);
     let pending = watch.notify(&bob);
     assert!(pending.expect_header("Subscription-State").starts_with("pending"), "{pending}");

@@ -16,7 +16,10 @@ struct Browser {
 
 /// A node that listens for WebSockets too, with a user.
 fn node() -> Node {
-    let setup = Setup { listen: vec!["udp:127.0.0.1:0".into(), "ws:127.0.0.1:0".into()], ..Setup::default() };
+    let setup = Setup {
+        listen: vec!["udp:127.0.0.1:0".into(), "ws:127.0.0.1:0".into()],
+        ..Setup::default()
+    };
     setup.trusting().start()
 }
 

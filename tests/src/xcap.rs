@@ -32,14 +32,27 @@ impl<'a> Tree<'a> {
 
     /// Sends a request about a document of the user, or a part of it: `pres-rules`, `index/~~/…`.
     #[track_caller]
-    pub fn send(&self, method: &str, auid: &str, rest: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send(
+        &self,
+        method: &str,
+        auid: &str,
+        rest: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let path = format!("/xcap/{auid}/users/{}/{rest}", self.aor);
         self.send_to(method, &path, headers, body)
     }
 
     /// Sends a request about anything.
     #[track_caller]
-    pub fn send_to(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send_to(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut all = vec![("Authorization", self.authorization.as_str())];
         all.extend_from_slice(headers);
         http::send(self.node.ready.address("http"), method, path, &all, body)

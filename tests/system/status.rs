@@ -14,8 +14,7 @@ fn setup() -> (Node, [Client; 3]) {
 
 fn ask(node: &Node, user: &Client, method: &str, id: &str, body: &str) -> Answer {
     let authorization = lamplight_tests::xcap::basic(user);
-    let headers =
-        [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
     let path = format!("/api/v1/users/{id}/presence");
     http::send(node.ready.address("http"), method, &path, &headers, body)
 }
@@ -48,8 +47,10 @@ fn the_state_that_stands_first_wins_and_show_presence_says_which_source_decided(
     assert_eq!(state(&node, "alice").0, "offline");
     let publish = |from: &Client, id: &str, basic: &str, activity: &str| {
         let document = device(&alice, id, basic, activity);
-        from.request(from.publication().header("User-Agent", id).body("application/pidf+xml", document))
-            .expect_status(200);
+        from.request(
+            from.publication().header("User-Agent", id).body("application/pidf+xml", document),
+        )
+        .expect_status(200);
     };
     publish(&alice, "laptop", "open", "<r:away/>");
     assert_eq!(state(&node, "alice").0, "away");
@@ -121,7 +122,8 @@ fn who_may_not_see_does_not_and_nobody_speaks_for_another() {
     assert!(!pending.body.contains("secret"), "{pending:?}");
     assert_eq!(ask(&node, &carol, "GET", "alice", "").status, 403);
     assert_eq!(ask(&node, &bob, "PUT", "alice", "{\"state\":\"busy\"}").status, 403);
-    for wrong in ["{\"state\":\"bored\"}", "{}", "{\"state\":\"busy\",\"expires_in_s\":0}", "busy"] {
+    for wrong in ["{\"state\":\"bored\"}", "{}", "{\"state\":\"busy\",\"expires_in_s\":0}", "busy"]
+    {
         assert_eq!(ask(&node, &alice, "PUT", "alice", wrong).status, 400, "{wrong}");
     }
     assert_eq!(ask(&node, &bob, "GET", "nobody", "").status, 404);

@@ -107,7 +107,7 @@ struct Presence<'a> {
 
 #[derive(Serialize)]
 struct Sip<'a> {
-    listen: [&'static str; 6],
+    listen: [&'static str; 8],
     trusted: &'a [String],
     digest: &'a [String],
 }
@@ -132,9 +132,11 @@ fn presence_file(config: &Config, settings: &Settings) -> Result<String, toml::s
                 "udp:0.0.0.0:5060",
                 "tcp:0.0.0.0:5060",
                 "tls:0.0.0.0:5061",
+                "wss:0.0.0.0:7443",
                 "udp:[::]:5060",
                 "tcp:[::]:5060",
                 "tls:[::]:5061",
+                "wss:[::]:7443",
             ],
             trusted: &settings.trusted,
             digest: &settings.digest,

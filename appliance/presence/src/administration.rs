@@ -3,8 +3,8 @@
 use sip::clock::{Now, WallTime};
 
 use crate::command::{
-    Answer, Command, Credentials, DigestQuestion, Imported, Page, PresenceView, Refusal, Totals, UserDraft,
-    UserView,
+    Answer, Command, Credentials, DigestQuestion, Imported, Page, PresenceView, Refusal, Totals,
+    UserDraft, UserView,
 };
 use crate::compositor::MANUAL;
 use crate::device::device_change;
@@ -12,8 +12,8 @@ use crate::documents::{Key, StoredDocument, record_key};
 use crate::node_policy::NodePolicy;
 use crate::output::Ticket;
 use crate::publication::Publication;
-use crate::rejection::Rejection;
 use crate::record::{Change, DeviceRecord, Table, UserRecord, encode};
+use crate::rejection::Rejection;
 use crate::server::{Pending, Server};
 use crate::subscription::{Reason, SubscriptionSlot};
 use crate::user::{User, UserSlot, Users, apply, credentials_record};
@@ -64,9 +64,7 @@ impl Server {
                 self.set_device(now, ticket, &id, &device, ha1)
             }
             Command::DeleteDevice { id, device } => self.delete_device(ticket, &id, &device),
-            Command::SetStatus { id, status } => {
-                self.set_status(now, ticket, &id, status.as_ref())
-            }
+            Command::SetStatus { id, status } => self.set_status(now, ticket, &id, status.as_ref()),
             Command::ShowSeen { watcher, id } => self.seen(now, &watcher, &id).map(Some),
             Command::SetGroups(groups) => {
                 self.set_groups(now, ticket, groups);
@@ -170,12 +168,8 @@ impl Server {
     }
 
     fn check_digest(&mut self, now: Now, question: &DigestQuestion) -> Answer {
-        let outcome = self.authentication.authenticate_http(
-            now,
-            question,
-            &self.users,
-            &mut self.counters,
-        );
+        let outcome =
+            self.authentication.authenticate_http(now, question, &self.users, &mut self.counters);
         Answer::Digest(match outcome {
             Ok(slot) => self.users.get(slot).map(|user| user.id.to_string()).ok_or_else(Vec::new),
             Err(Rejection::Unauthenticated { challenges, .. }) => Err(challenges),

@@ -159,9 +159,8 @@ impl Authentication {
             let user = users.get(slot).filter(|user| user.is_served)?;
             Some((slot, user))
         });
-        let verified = known.filter(|(_, user)| {
-            user.ha1s().any(|ha1| credentials.verify(&ha1, method, body))
-        });
+        let verified =
+            known.filter(|(_, user)| user.ha1s().any(|ha1| credentials.verify(&ha1, method, body)));
         let Some((slot, _)) = verified else {
             counters.authentication_failures += 1;
             self.note_failure(now.monotonic, peer);

@@ -43,7 +43,7 @@ pub struct Input<'a> {
 }
 
 /// The key of what a user has set by hand: it decides over everything.
-pub const MANUAL: u64 = u32::MAX as u64;
+pub const MANUAL: u64 = 0xffff_ffff;
 
 /// One document for all of a presentity's publications, in UTF-8.
 ///

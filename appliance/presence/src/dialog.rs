@@ -10,7 +10,6 @@ use sip::flow::Transport;
 use sip::slot_token::Digits;
 use sip::transaction::key::MAGIC_COOKIE;
 
-
 /// What a dialog is made of.
 pub(crate) struct Parts<'a> {
     /// The remote target.

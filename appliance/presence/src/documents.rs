@@ -1,7 +1,7 @@
 //! The documents that users keep here by XCAP (RFC 4825): which there are, who may touch them, and
 //! what follows from a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sip::clock::Now;
@@ -90,7 +90,12 @@ enum Place {
 
 impl Server {
     /// Does what a client asks by XCAP.
-    pub(crate) fn xcap(&mut self, now: Now, ticket: Ticket, request: &XcapRequest) -> Option<Answer> {
+    pub(crate) fn xcap(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        request: &XcapRequest,
+    ) -> Option<Answer> {
         let place = match self.place(request) {
             Ok(place) => place,
             Err(status) => return Some(reply(XcapReply::status(status))),
@@ -99,9 +104,9 @@ impl Server {
             Place::Capabilities => return Some(reply(answer_capabilities(request))),
             Place::Own { slot, key, node } => (slot, key, node),
         };
-        let selector = match node.map(|node| {
-            Selector::parse(&node, request.query.as_deref(), key.0.default_namespace())
-        }) {
+        let selector = match node
+            .map(|node| Selector::parse(&node, request.query.as_deref(), key.0.default_namespace()))
+        {
             None => None,
             Some(Ok(selector)) => Some(selector),
             Some(Err(_)) => return Some(reply(XcapReply::status(400))),
@@ -189,16 +194,16 @@ impl Server {
             }
             (XcapMethod::Put, None, present) => {
                 check_type(request, key.0.media_type())?;
-                let text = std::str::from_utf8(&request.body)
-                    .map_err(|_| conflict(Conflict::NotUtf8))?;
+                let text =
+                    std::str::from_utf8(&request.body).map_err(|_| conflict(Conflict::NotUtf8))?;
                 (text.to_owned(), if present.is_some() { 200 } else { 201 })
             }
             (XcapMethod::Put, Some(selector), present) => {
                 let is_attribute = matches!(selector.terminal, Terminal::Attribute(_));
                 check_type(request, if is_attribute { ATTRIBUTE } else { ELEMENT })?;
                 let present = present.ok_or_else(|| conflict(Conflict::NoParent))?;
-                let edited = edit::put(&present.text, selector, &request.body, &LIMITS)
-                    .map_err(conflict)?;
+                let edited =
+                    edit::put(&present.text, selector, &request.body, &LIMITS).map_err(conflict)?;
                 (edited.text, if edited.is_new { 201 } else { 200 })
             }
         };
@@ -222,12 +227,13 @@ impl Server {
                     .iter()
                     .filter(|(other, _)| other.0 == Usage::ResourceLists && *other != key)
                     .flat_map(|(_, document)| list::lists(&document.text));
-                let mut uris = std::collections::BTreeSet::new();
+                let mut uris = BTreeSet::new();
                 for list in lists.iter().cloned().chain(others) {
                     collect_uris(&list, &mut uris);
                 }
                 if uris.len() > limit {
-                    let what = format!("a user may have {limit} contacts, these are {}", uris.len());
+                    let what =
+                        format!("a user may have {limit} contacts, these are {}", uris.len());
                     return Err(Conflict::Constraint(what));
                 }
                 Ok(())
@@ -305,7 +311,7 @@ impl Server {
     fn reload_lists_of(&mut self, now: Now, slot: UserSlot) {
         let services = &self.services;
         let is_known = |aor: &sip::aor::Aor| services.get(aor).map(|(owner, _)| *owner);
-        let concerned: std::collections::HashSet<sip::aor::Aor> = self
+        let concerned: BTreeSet<sip::aor::Aor> = self
             .list_subscriptions
             .iter()
             .filter_map(|id| crate::resource_list::list_of(&self.subscriptions, *id))
@@ -398,7 +404,7 @@ impl Server {
     /// that the owner gave them.
     pub(crate) fn flattened(&self, list: &List) -> Vec<(String, Option<String>)> {
         let mut found = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = BTreeSet::new();
         self.flatten(list, 0, &mut seen, &mut found);
         found
     }
@@ -407,7 +413,7 @@ impl Server {
         &self,
         list: &List,
         depth: usize,
-        seen: &mut std::collections::HashSet<String>,
+        seen: &mut BTreeSet<String>,
         found: &mut Vec<(String, Option<String>)>,
     ) {
         if depth >= DEPTH {
@@ -461,9 +467,9 @@ impl Server {
         let (slot, name) = self.services.get(aor)?;
         let user = self.users.get(*slot)?;
         let document = user.documents.all.get(&(Usage::RlsServices, name.clone()))?;
-        let service = list::services(&document.text)
-            .into_iter()
-            .find(|service| crate::policy::condition::identity(&service.uri).as_ref() == Some(aor))?;
+        let service = list::services(&document.text).into_iter().find(|service| {
+            crate::policy::condition::identity(&service.uri).as_ref() == Some(aor)
+        })?;
         let list = match service.source {
             Source::Here(list) => list,
             Source::ResourceList(uri) => match self.resolve(&Reference::parse(&uri)?) {
@@ -492,7 +498,7 @@ pub(crate) fn record_key(user_id: &str, key: &Key) -> Vec<u8> {
     Table::Document.key(&[user_id.as_bytes(), &[key.0.letter()], key.1.as_bytes()])
 }
 
-fn collect_uris(list: &List, into: &mut std::collections::BTreeSet<String>) {
+fn collect_uris(list: &List, into: &mut BTreeSet<String>) {
     for member in &list.members {
         match member {
             Member::Entry { uri, .. } => drop(into.insert(uri.clone())),

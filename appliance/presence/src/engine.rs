@@ -9,8 +9,8 @@ use sip::header::{expires, max_forwards, name_addr, options};
 use sip::message::{HeaderAccess, Method, Request, Uri, response_to};
 use sip::uri;
 
-use crate::resource_list::EVENTLIST;
 use crate::rejection::{ALLOW, ALLOW_EVENTS, PIDF, Rejection};
+use crate::resource_list::EVENTLIST;
 use crate::server::{Incoming, Server};
 use crate::user::UserSlot;
 

@@ -1,6 +1,6 @@
 //! Groups of directories as lists that can be subscribed to; they follow the directory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sip::aor::Aor;
@@ -42,7 +42,7 @@ pub fn user_part(name: &str) -> String {
 impl Server {
     /// Replaces all groups; who watches one learns what has changed.
     pub(crate) fn set_groups(&mut self, now: Now, ticket: Ticket, drafts: Vec<GroupDraft>) {
-        let mut groups: HashMap<Aor, Group> = HashMap::new();
+        let mut groups: BTreeMap<Aor, Group> = BTreeMap::new();
         for draft in drafts {
             let Some(aor) = self.group_aor(&user_part(&draft.name)) else { continue };
             let group = groups
@@ -76,7 +76,10 @@ impl Server {
             let pending = (ticket, Undo::Put(Vec::new()), Answer::Done);
             self.commit(changes, Pending::Command(Box::new(pending)));
         }
-        self.reload_lists(now, |source| matches!(source, Source::Group(aor) if changed.contains(aor)));
+        self.reload_lists(
+            now,
+            |source| matches!(source, Source::Group(aor) if changed.contains(aor)),
+        );
     }
 
     pub(crate) fn restore_group(&mut self, part: &str, group: Group) -> bool {

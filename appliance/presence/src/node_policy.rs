@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::administration::Undo;
 use crate::command::{Answer, PolicyItem, Refusal};
-use crate::output::Ticket;
 use crate::compositor::Order;
+use crate::output::Ticket;
 use crate::policy::Handling;
 use crate::record::{Change, Table, encode};
 use crate::server::{Pending, Server};

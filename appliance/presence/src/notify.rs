@@ -13,8 +13,8 @@ use sip::uri;
 use crate::authorization::{View, Views};
 use crate::dialog::{Varying, Wording};
 use crate::reach::{self, Reach};
-use crate::server::{Due, Purpose, Server};
 use crate::rejection::PIDF;
+use crate::server::{Due, Purpose, Server};
 use crate::subscription::{Body, CSEQ_BLOCK, Kind, Reason, State, SubscriptionSlot};
 use crate::user::UserSlot;
 

@@ -21,6 +21,9 @@ use crate::user::UserSlot;
 /// Members of a list; what is beyond is left out, and said so.
 pub(crate) const MEMBERS: usize = 1000;
 
+/// URIs and the names that a list gives them.
+pub(crate) type Listed = Vec<(String, Option<String>)>;
+
 /// Where the members of a list come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -29,7 +32,7 @@ pub(crate) enum Source {
     /// A group of a directory, by its URI.
     Group(Aor),
     /// What the SUBSCRIBE brought (RFC 5367): URIs and names.
-    Request(Vec<(String, Option<String>)>),
+    Request(Listed),
 }
 
 /// What a list subscription has besides its dialog.

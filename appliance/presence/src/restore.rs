@@ -5,14 +5,15 @@ use std::time::Duration;
 use sip::clock::Now;
 use sip::transaction::timer;
 
-use crate::publication::Publication;
+use crate::group::Group;
 use crate::node_policy::NodePolicy;
+use crate::publication::Publication;
 use crate::record::{
-    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord, MessageRecord,
-    PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table, UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord,
+    MessageRecord, PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table,
+    UserRecord, decode,
 };
 use crate::registration::Binding;
-use crate::group::Group;
 use crate::resource_list::{ListState, Source};
 use crate::server::{Due, Server};
 use crate::stored_message::StoredMessage;
@@ -97,7 +98,10 @@ impl Server {
             (Outcome::Kept, Table::User) => report.users += 1,
             (Outcome::Kept, Table::Binding) => report.bindings += 1,
             (Outcome::Kept, Table::Publication) => report.publications += 1,
-            (Outcome::Kept, Table::Subscription | Table::ListSubscription | Table::PackageSubscription) => report.subscriptions += 1,
+            (
+                Outcome::Kept,
+                Table::Subscription | Table::ListSubscription | Table::PackageSubscription,
+            ) => report.subscriptions += 1,
             (Outcome::Kept, _) => {}
             (Outcome::Expired, _) => {
                 report.expired += 1;

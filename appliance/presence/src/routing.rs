@@ -15,8 +15,8 @@ use sip::transaction::{HoldMark, ServerId};
 
 use crate::authentication::{Identity, aor_of};
 use crate::engine::to_tag;
-use crate::output::{Output, SaveSequence, Transmit};
 use crate::node_policy::Item;
+use crate::output::{Output, SaveSequence, Transmit};
 use crate::reach::{self, Reach};
 use crate::rejection::Rejection;
 use crate::server::{Incoming, Pending, Purpose, Server};

@@ -60,9 +60,7 @@ impl Server {
         self.remove_bindings(slot, |binding| {
             binding.is_direct && binding.flow.connection == connection
         });
-        self.remove_publications(slot, |_, publication| {
-            publication.connection == Some(connection)
-        });
+        self.remove_publications(slot, |_, publication| publication.connection == Some(connection));
         self.tell_watchers(now, slot);
     }
 }

@@ -7,7 +7,7 @@ use sip::clock::{Now, WallTime};
 use crate::administration::Undo;
 use crate::authorization::Standing;
 use crate::command::{Answer, Refusal, Seen, StatusDraft};
-use crate::compositor::{MANUAL, State};
+use crate::compositor::State;
 use crate::document::fragment::{push_attribute, push_text};
 use crate::document::pidf::PublishedDocument;
 use crate::output::Ticket;
@@ -20,8 +20,8 @@ use crate::user::{User, UserSlot};
 const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(10 * 366 * 24 * 3600);
 /// The longest note.
 const NOTE_LIMIT: usize = 256;
-/// The number of the publication that stands for it.
-const NUMBER: u32 = MANUAL as u32;
+/// The number of the publication that stands for it: [`crate::compositor::MANUAL`].
+const NUMBER: u32 = 0xffff_ffff;
 
 impl Server {
     /// Sets a status, or takes it back.
@@ -78,8 +78,7 @@ impl Server {
     /// What somebody is shown of a user at present.
     pub(crate) fn seen(&mut self, now: Now, watcher: &str, id: &str) -> Result<Answer, Refusal> {
         let (slot, _) = self.known(id)?;
-        let watcher: Option<Aor> =
-            self.known(watcher).ok().map(|(_, user)| user.aor.clone());
+        let watcher: Option<Aor> = self.known(watcher).ok().map(|(_, user)| user.aor.clone());
         let (standing, document) = match self.standing(now, slot, watcher.as_ref()) {
             Standing::Rejected => ("rejected", None),
             Standing::Pending => ("pending", None),

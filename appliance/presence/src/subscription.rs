@@ -3,7 +3,6 @@
 mod request;
 mod restored;
 
-
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -16,8 +15,8 @@ use crate::authorization::View;
 use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
 use crate::output::SaveSequence;
-use crate::reach::Reach;
 use crate::publication::PRESENCE;
+use crate::reach::Reach;
 use crate::record::{
     FlowRecord, ListSourceRecord, ListSubscriptionRecord, PackageSubscriptionRecord,
     SubscriptionRecord, Table, encode,
@@ -331,10 +330,9 @@ impl Server {
         let Some(record) = subscription.record(now, &self.users) else { return };
         let value = match &subscription.kind {
             Kind::Presence => encode(&record),
-            Kind::Winfo(_) => encode(&PackageSubscriptionRecord {
-                subscription: record,
-                package: WINFO.into(),
-            }),
+            Kind::Winfo(_) => {
+                encode(&PackageSubscriptionRecord { subscription: record, package: WINFO.into() })
+            }
             Kind::List(list) => encode(&ListSubscriptionRecord {
                 subscription: record,
                 uri: list.uri.as_str().into(),

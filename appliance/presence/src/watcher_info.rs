@@ -97,8 +97,7 @@ impl Server {
             return Err(Rejection::NotAcceptable);
         }
         let kind = Kind::Winfo(Box::new(WinfoState::new()));
-        let beginning =
-            Beginning { presentity: slot, kind, view: View::ALL, is_pending: false };
+        let beginning = Beginning { presentity: slot, kind, view: View::ALL, is_pending: false };
         self.begin(now, incoming, &event, watcher, beginning)
     }
 
@@ -127,11 +126,8 @@ impl Server {
         }
         let Some(mut watcher) = self.watcher_of(id) else { return };
         let was_pending = watcher.status == Status::Pending;
-        watcher.status = if was_pending && event == "timeout" {
-            Status::Waiting
-        } else {
-            Status::Terminated
-        };
+        watcher.status =
+            if was_pending && event == "timeout" { Status::Waiting } else { Status::Terminated };
         watcher.event = event;
         watcher.expires = None;
         if watcher.status == Status::Waiting {
@@ -218,7 +214,7 @@ impl Server {
         Some(Watcher {
             uri: aor_of(Some(remote))
                 .map_or_else(|| remote.to_owned(), |named| named.aor().as_str().to_owned()),
-            display_name: named.and_then(|named| named.display_name.clone()),
+            display_name: named.and_then(|named| named.display_name),
             status: if is_pending { Status::Pending } else { Status::Active },
             event: if subscription.was_pending && !is_pending { "approved" } else { "subscribe" },
             expires: Some(subscription.expires),

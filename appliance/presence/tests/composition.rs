@@ -110,7 +110,10 @@ fn the_order_of_the_inputs_does_not_matter() {
     let forward = inputs(&[&a, &b, &c]);
     let mut backward = forward.clone();
     backward.reverse();
-    assert_eq!(compose(ENTITY, &forward, &Order::default()), compose(ENTITY, &backward, &Order::default()));
+    assert_eq!(
+        compose(ENTITY, &forward, &Order::default()),
+        compose(ENTITY, &backward, &Order::default())
+    );
     assert_eq!(summary(&forward, &Order::default()), summary(&backward, &Order::default()));
 }
 
@@ -142,7 +145,10 @@ fn one_device_signing_off_leaves_the_user_online() {
     }
     assert_eq!(ids(&composed(&[&desk, &laptop]), "tuple"), ["laptop", "desk"]);
     assert_eq!(ids(&composed(&[&desk, &laptop_off]), "tuple"), ["desk", "laptop"]);
-    assert_eq!(summary(&inputs(&[&laptop_off]), &Order::default()).availability, Availability::Closed);
+    assert_eq!(
+        summary(&inputs(&[&laptop_off]), &Order::default()).availability,
+        Availability::Closed
+    );
     assert_eq!(summary(&[], &Order::default()).availability, Availability::Closed);
 }
 
@@ -172,9 +178,16 @@ fn ids_stay_when_something_else_changes() {
     let same = document(&tuple("t", "open", ""));
     let other = document(&tuple("t", "open", " priority='1'"));
     let first = compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)], &Order::default());
-    assert_eq!(first, compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)], &Order::default()));
+    assert_eq!(
+        first,
+        compose(ENTITY, &[input(&same, 1, 1), input(&same, 2, 2)], &Order::default())
+    );
     // The older publishes again: it comes first in order, but nothing is renamed.
-    let text = String::from_utf8(compose(ENTITY, &[input(&other, 1, 9), input(&same, 2, 2)], &Order::default()));
+    let text = String::from_utf8(compose(
+        ENTITY,
+        &[input(&other, 1, 9), input(&same, 2, 2)],
+        &Order::default(),
+    ));
     assert_eq!(ids(&text.unwrap(), "tuple"), ["t", "t-2"]);
 }
 
@@ -334,6 +347,9 @@ fn a_tuple_that_cannot_be_understood_does_not_count_but_travels() {
         "<tuple id='t'><status><basic>open</basic><x:riddle \
          xmlns:p='urn:ietf:params:xml:ns:pidf' p:mustUnderstand='1'/></status></tuple>",
     );
-    assert_eq!(summary(&inputs(&[&published]), &Order::default()).availability, Availability::Closed);
+    assert_eq!(
+        summary(&inputs(&[&published]), &Order::default()).availability,
+        Availability::Closed
+    );
     assert!(composed(&[&published]).contains(" p:mustUnderstand='1'/>"));
 }

@@ -583,7 +583,11 @@ fn bodies_changed_at_random_are_read_or_refused_without_panic() {
                 published: sip::clock::WallTime::from_millis(1),
                 key: 1,
             };
-            let composed = presence::compositor::compose("sip:bob@example.test", &[input], &presence::compositor::Order::default());
+            let composed = presence::compositor::compose(
+                "sip:bob@example.test",
+                &[input],
+                &presence::compositor::Order::default(),
+            );
             let again = PublishedDocument::parse(&composed, &Limits::default());
             assert!(again.is_ok(), "{again:?}: {}", String::from_utf8_lossy(&body));
         }

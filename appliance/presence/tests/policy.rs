@@ -1,5 +1,6 @@
 //! Presence authorization (RFC 4745, RFC 5025): every case that another server got wrong (R-08),
 //! the combining of rules, and what views leave of a document.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use presence::document::guard::Limits;
 use presence::policy::{Circumstances, Handling, Ruleset, view};
@@ -147,10 +148,14 @@ fn r08_h_and_m_hosts_are_compared_without_case_and_users_with() {
 
 #[test]
 fn r08_i_a_span_of_one_rule_says_nothing_about_another() {
-    let over = "<validity><from>2001-01-01T00:00:00Z</from><until>2002-01-01T00:00:00Z</until></validity>";
+    let over =
+        "<validity><from>2001-01-01T00:00:00Z</from><until>2002-01-01T00:00:00Z</until></validity>";
     let both = rules(&format!(
         "{}{}",
-        rule(&format!("<conditions>{over}</conditions>"), "<actions><pr:sub-handling>polite-block</pr:sub-handling></actions>"),
+        rule(
+            &format!("<conditions>{over}</conditions>"),
+            "<actions><pr:sub-handling>polite-block</pr:sub-handling></actions>"
+        ),
         rule("<conditions/>", "<actions><pr:sub-handling>confirm</pr:sub-handling></actions>"),
     ));
     assert_eq!(decide(&both, BOB), Handling::Confirm);
@@ -177,8 +182,10 @@ fn an_unknown_condition_never_holds() {
 
 #[test]
 fn spans_of_time_begin_and_end_when_they_say() {
-    let spans = one("<validity><from>2023-11-14T22:13:20Z</from><until>2023-11-14T23:13:20+00:00</until>\
-                     <from>2024-01-01T00:00:00Z</from><until>2024-01-02T00:00:00Z</until></validity>");
+    let spans = one(
+        "<validity><from>2023-11-14T22:13:20Z</from><until>2023-11-14T23:13:20+00:00</until>\
+                     <from>2024-01-01T00:00:00Z</from><until>2024-01-02T00:00:00Z</until></validity>",
+    );
     let hour = 3_600_000;
     for (now, expected) in [
         (NOON - 1, Handling::Block),
@@ -256,16 +263,16 @@ const RICH: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
     <x:more/></presence>";
 
 fn shown(transformations: &str) -> String {
-    let granting = rules(&rule(
-        "",
-        &format!("{ALLOW}<transformations>{transformations}</transformations>"),
-    ));
+    let granting =
+        rules(&rule("", &format!("{ALLOW}<transformations>{transformations}</transformations>")));
     String::from_utf8(view::filter(RICH.as_bytes(), &grants(&granting, BOB)).unwrap()).unwrap()
 }
 
 #[test]
 fn a_view_has_what_is_granted_and_what_is_always_shown() {
-    let by_scheme = shown("<pr:provide-services><pr:service-uri-scheme>sip</pr:service-uri-scheme></pr:provide-services>");
+    let by_scheme = shown(
+        "<pr:provide-services><pr:service-uri-scheme>sip</pr:service-uri-scheme></pr:provide-services>",
+    );
     let inside = by_scheme.split_once("example.com\">").unwrap().1;
     assert_eq!(
         inside,
@@ -294,16 +301,16 @@ fn a_view_has_what_is_granted_and_what_is_always_shown() {
 
 #[test]
 fn user_input_is_shown_as_far_as_granted() {
-    let services = "<pr:provide-services><pr:occurrence-id>t1</pr:occurrence-id></pr:provide-services>";
+    let services =
+        "<pr:provide-services><pr:occurrence-id>t1</pr:occurrence-id></pr:provide-services>";
     for (detail, expected) in [
         ("false", None),
         ("bare", Some("<rpid:user-input>idle</rpid:user-input>")),
         ("thresholds", Some("<rpid:user-input idle-threshold=\"600\">idle</rpid:user-input>")),
         ("full", Some("last-input=\"2026-01-01T00:00:00Z\">idle</rpid:user-input>")),
     ] {
-        let text = shown(&format!(
-            "{services}<pr:provide-user-input>{detail}</pr:provide-user-input>"
-        ));
+        let text =
+            shown(&format!("{services}<pr:provide-user-input>{detail}</pr:provide-user-input>"));
         match expected {
             Some(expected) => assert!(text.contains(expected), "{detail}: {text}"),
             None => assert!(!text.contains("user-input"), "{text}"),

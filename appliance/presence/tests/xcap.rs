@@ -1,4 +1,5 @@
 //! XCAP (RFC 4825): selecting, putting and deleting parts of documents, by the RFC's own examples.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use presence::document::guard::Limits;
 use presence::xcap::edit::{self, Part};
@@ -68,7 +69,10 @@ fn s8_2_3_what_is_put_must_be_what_is_selected() {
 fn s8_2_4_a_replacement_changes_nothing_else() {
     let edited = put(ROOT, "root/el1[2]", "<el1 att=\"second\">\n x</el1>").unwrap();
     assert!(!edited.is_new);
-    assert_eq!(edited.text, ROOT.replace("<el1 att=\"second\"/>", "<el1 att=\"second\">\n x</el1>"));
+    assert_eq!(
+        edited.text,
+        ROOT.replace("<el1 att=\"second\"/>", "<el1 att=\"second\">\n x</el1>")
+    );
 }
 
 #[test]
@@ -106,10 +110,7 @@ fn s8_4_deleting_is_idempotent_or_refused() {
     assert!(deleted.contains("<root>\n \n <el1 att=\"second\"/>"), "white space stays");
     assert_eq!(edit::delete(ROOT, &selector("root/el1[1]")), Err(Conflict::CannotDelete));
     assert_eq!(edit::delete(ROOT, &selector("root/el9")), Ok(None));
-    assert!(matches!(
-        edit::delete(ROOT, &selector("root")),
-        Err(Conflict::SchemaValidation(_))
-    ));
+    assert!(matches!(edit::delete(ROOT, &selector("root")), Err(Conflict::SchemaValidation(_))));
 }
 
 #[test]
@@ -142,21 +143,29 @@ fn s6_4_prefixes_are_bound_by_the_query() {
     );
     assert_eq!(get("foo/a:bar/baz", query), None);
     assert!(get("foo/c:hi/there", "xmlns(c=urn:test:namespace3-uri)").is_some());
-    assert_eq!(
-        Selector::parse("foo/c:hi", Some(query), ""),
-        Err(InvalidSelector::UnboundPrefix)
-    );
+    assert_eq!(Selector::parse("foo/c:hi", Some(query), ""), Err(InvalidSelector::UnboundPrefix));
     let Some(Part::Namespaces(bound)) = get("foo/a:bar/namespace::*", query) else {
         panic!("namespaces");
     };
-    assert!(bound.starts_with("<ns1:bar") && bound.contains("xmlns:ns1=\"urn:test:namespace1-uri\""));
+    assert!(
+        bound.starts_with("<ns1:bar") && bound.contains("xmlns:ns1=\"urn:test:namespace1-uri\"")
+    );
 }
 
 #[test]
 fn selectors_that_are_none_are_refused() {
-    for path in ["", "root//x", "root/[1]", "root/el1[0]", "root/el1[x]", "root/@a/b", "root/el1[@a=b]",
-        "root/el1[@a='x'", "root/el1[@a='x'][1]", "%ff"]
-    {
+    for path in [
+        "",
+        "root//x",
+        "root/[1]",
+        "root/el1[0]",
+        "root/el1[x]",
+        "root/@a/b",
+        "root/el1[@a=b]",
+        "root/el1[@a='x'",
+        "root/el1[@a='x'][1]",
+        "%ff",
+    ] {
         assert!(Selector::parse(path, None, "").is_err(), "{path}");
     }
     let slash = selector("root/entry%5b@uri=%22http://x/y%22%5d");
@@ -172,7 +181,8 @@ const LISTS: &str = "<resource-lists xmlns='urn:ietf:params:xml:ns:resource-list
 
 #[test]
 fn resource_lists_keep_their_constraints() {
-    let lists = |inside: &str| check(Usage::ResourceLists, &format!("{LISTS}{inside}</resource-lists>"));
+    let lists =
+        |inside: &str| check(Usage::ResourceLists, &format!("{LISTS}{inside}</resource-lists>"));
     // The example of RFC 4826 §3.3, with references.
     lists(
         "<list name='friends'><entry uri='sip:bill@example.com'><display-name>Bill Doe</display-name></entry>\
@@ -192,7 +202,11 @@ fn resource_lists_keep_their_constraints() {
         ("<list><external anchor='x/y'/></list>", false),
     ] {
         let refused = lists(inside).unwrap_err();
-        assert_eq!(matches!(refused, Conflict::SchemaValidation(_)), is_schema, "{inside}: {refused:?}");
+        assert_eq!(
+            matches!(refused, Conflict::SchemaValidation(_)),
+            is_schema,
+            "{inside}: {refused:?}"
+        );
     }
 }
 
@@ -217,9 +231,14 @@ fn services_point_into_their_owners_tree() {
     for inside in [
         "<service><list/></service>".to_owned(),
         "<service uri='sip:a@b'/>".to_owned(),
-        "<service uri='sip:a@b'><list/></service><service uri='sip:a@b'><list/></service>".to_owned(),
-        format!("<service uri='sip:a@b'><resource-list>resource-lists/users/sip:joe@example.com/{path}</resource-list></service>"),
-        format!("<service uri='sip:a@b'><resource-list>http://x/resource-lists/users/sip:eve@example.com/{path}</resource-list></service>"),
+        "<service uri='sip:a@b'><list/></service><service uri='sip:a@b'><list/></service>"
+            .to_owned(),
+        format!(
+            "<service uri='sip:a@b'><resource-list>resource-lists/users/sip:joe@example.com/{path}</resource-list></service>"
+        ),
+        format!(
+            "<service uri='sip:a@b'><resource-list>http://x/resource-lists/users/sip:eve@example.com/{path}</resource-list></service>"
+        ),
     ] {
         assert!(services(&inside).is_err(), "{inside}");
     }

@@ -5,8 +5,8 @@ pub(crate) mod machine;
 mod node_views;
 mod user_views;
 
-use admin_api::answer::{Answer as Reply, PolicyItem};
 use admin_api::answer::user::{UserChange, UserChanged};
+use admin_api::answer::{Answer as Reply, PolicyItem};
 use admin_api::directory::DeviceCredentials;
 use admin_api::refusal::{Refusal, RefusalCode};
 use admin_api::request::{NewUser, Request};

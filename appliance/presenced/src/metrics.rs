@@ -107,6 +107,17 @@ impl Reading {
             ("digest_failures", "Requests with wrong credentials", server.authentication_failures),
             ("digest_replays", "Nonce counts seen before", server.replays),
             ("documents_refused", "Published documents refused", server.documents_refused),
+            (
+                "list_members_left_out",
+                "Members beyond a list's limit",
+                server.list_members_left_out,
+            ),
+            ("devices_signed_off", "Devices whose connection was lost", server.devices_signed_off),
+            ("messages_stored", "Messages stored for later", server.messages_stored),
+            ("messages_not_stored", "Messages without room to store", server.messages_not_stored),
+            ("messages_delivered", "Stored messages delivered", server.messages_delivered),
+            ("messages_refused", "Stored messages refused by a device", server.messages_refused),
+            ("messages_expired", "Stored messages nobody came for", server.messages_expired),
             ("records_unreadable", "Stored records not readable", server.records_unreadable),
         ] {
             registry.register(name, help, ConstCounter::new(count));

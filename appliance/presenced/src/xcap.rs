@@ -39,8 +39,7 @@ async fn serve(
         Method::PUT => XcapMethod::Put,
         Method::DELETE => XcapMethod::Delete,
         _ => {
-            let reply =
-                XcapReply { allow: Some("GET, PUT, DELETE"), ..XcapReply::status(405) };
+            let reply = XcapReply { allow: Some("GET, PUT, DELETE"), ..XcapReply::status(405) };
             return Ok(response(reply));
         }
     };

@@ -2,6 +2,7 @@
 
 use lamplight_tests::ldap::{BASE, Certificates, Options, SECRET, Slapd, person};
 use lamplight_tests::node::{DOMAIN, Node, Setup, member};
+use lamplight_tests::rlmi::ListNotice;
 use lamplight_tests::wire::{Client, Via};
 use serde_json::Value;
 
@@ -233,6 +234,15 @@ fn groups_follow_the_directory_through_each_other() {
     };
     let both = "[\"anna\",\"carl\"]".to_owned();
     assert_eq!(groups(), [("crew".into(), both.clone()), ("pilots".into(), both)]);
+    // A group is a list that somebody can subscribe to.
+    node.add_user("desk");
+    let desk = node.client("desk");
+    let list = desk.subscription("sip:group.pilots@example.test").header("Supported", "eventlist");
+    let watch = desk.subscribe_with(list);
+    let on_it = |notice: ListNotice| notice.members.into_keys().collect::<Vec<_>>();
+    let first = ListNotice::of(&watch.notify(&desk));
+    assert_eq!(first.names, ["pilots"]);
+    assert_eq!(on_it(first), ["sip:anna@example.test", "sip:carl@example.test"]);
     slapd.modify(&format!(
         "dn: cn=pilots,{BASE}\nchangetype: modify\nadd: member\nmember: uid=bert,{BASE}\n\n\
          dn: cn=crew,{BASE}\nchangetype: modify\ndelete: member\nmember: cn=pilots,{BASE}\n"
@@ -240,6 +250,8 @@ fn groups_follow_the_directory_through_each_other() {
     sync(&node, &[]);
     let all = "[\"anna\",\"bert\",\"carl\"]".to_owned();
     assert_eq!(groups(), [("crew".into(), "[\"carl\"]".to_owned()), ("pilots".into(), all)]);
+    let now = on_it(ListNotice::of(&watch.notify(&desk)));
+    assert_eq!(now, ["sip:anna@example.test", "sip:bert@example.test", "sip:carl@example.test"]);
 }
 
 #[test]

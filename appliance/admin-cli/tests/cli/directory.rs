@@ -1,7 +1,7 @@
 //! Directories: what the commands ask, and how the answers look.
 
-use admin_api::answer::{Answer, PolicyItem};
 use admin_api::answer::presence::Basic;
+use admin_api::answer::{Answer, PolicyItem};
 use admin_api::directory::{
     DeviceCredentials, Directory, DirectoryChange, Group, Names, People, PeopleQuery, Person,
     ServerTrial, SyncReport,

@@ -190,7 +190,12 @@ mod tests {
         assert_eq!(order.rank(State::Available), 0);
         assert_eq!(Order::from_number(order.to_number()), order);
         assert_eq!(Order::parse(&order.to_string()), Some(order));
-        for wrong in ["", "dnd", "dnd,dnd,phone,meeting,busy,available,away", "offline,dnd,phone,meeting,busy,available,away,out-of-office"] {
+        for wrong in [
+            "",
+            "dnd",
+            "dnd,dnd,phone,meeting,busy,available,away",
+            "offline,dnd,phone,meeting,busy,available,away,out-of-office",
+        ] {
             assert_eq!(Order::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Order::from_number(0), Order::default());

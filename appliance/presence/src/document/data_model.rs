@@ -231,5 +231,5 @@ fn read_sphere(element: Node<'_, '_>) -> Option<Box<str>> {
         Some(other) => text_of(other)?.trim_ascii().to_owned(),
         None => text_of(element)?.trim_ascii().to_owned(),
     };
-    Some(value.into()).filter(|value: &Box<str>| !value.is_empty())
+    if value.is_empty() { None } else { Some(value.into()) }
 }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use roxmltree::{Document, Node};
 
-use super::permissions::{Attribute, Permissions, Selection, Selector, UserInputDetail, child_text, id_of};
+use super::permissions::{
+    Attribute, Permissions, Selection, Selector, UserInputDetail, child_text, id_of,
+};
 use crate::document::fragment::{attribute_of, elements, is_known, text_of};
 use crate::document::namespace::Known;
 
@@ -126,9 +128,11 @@ impl View<'_> {
     fn is_unknown_shown(&self, element: Node<'_, '_>) -> bool {
         let name = element.tag_name();
         self.permissions.all_attributes
-            || self.permissions.unknown.iter().any(|(ns, local)| {
-                name.namespace() == Some(ns.as_str()) && name.name() == local
-            })
+            || self
+                .permissions
+                .unknown
+                .iter()
+                .any(|(ns, local)| name.namespace() == Some(ns.as_str()) && name.name() == local)
     }
 
     fn user_input(&mut self, element: Node<'_, '_>) {

@@ -6,7 +6,7 @@ use sip::header::media_type::MediaType;
 use sip::header::options;
 use sip::message::{HeaderAccess, Request};
 
-use super::{ListState, Source, list_of_mut};
+use super::{ListState, Listed, Source, list_of_mut};
 use crate::authentication::{Identity, aor_of};
 use crate::authorization::View;
 use crate::document::guard::Limits;
@@ -43,7 +43,7 @@ impl Server {
         if let Source::Service(aor) = &source
             && let Some((_, _, packages)) = self.service(aor)
             && !packages.is_empty()
-            && !packages.iter().any(|package| *package == event.package)
+            && !packages.contains(&event.package)
         {
             return Err(Rejection::UnknownEventPackage);
         }
@@ -105,10 +105,7 @@ impl Server {
     }
 
     /// The list that a SUBSCRIBE brings in its body (RFC 5367 §4).
-    pub(crate) fn list_in(
-        &self,
-        request: &Request,
-    ) -> Result<Option<Vec<(String, Option<String>)>>, Rejection> {
+    pub(crate) fn list_in(&self, request: &Request) -> Result<Option<Listed>, Rejection> {
         let is_list = request
             .headers
             .value("Content-Type")
@@ -127,7 +124,8 @@ impl Server {
             Some(identity) if identity.eq_ignore_ascii_case("identity") => request.body.clone(),
             Some(_) => return Err(Rejection::UnsupportedEncoding),
         };
-        let refused = |conflict: crate::xcap::Conflict| Rejection::BadDocument(format!("{conflict:?}"));
+        let refused =
+            |conflict: crate::xcap::Conflict| Rejection::BadDocument(format!("{conflict:?}"));
         let (text, tree) = edit::check(&body, &LIMITS).map_err(refused)?;
         let meaning = schema::check(Usage::ResourceLists, "", text, &tree, &LIMITS);
         let schema::Meaning::Lists(lists) = meaning.map_err(refused)? else { return Ok(None) };

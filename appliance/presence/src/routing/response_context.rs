@@ -12,8 +12,8 @@ use slab::Slab;
 use super::RINGING;
 use super::flow_token::FlowTokens;
 use crate::reach;
-use crate::user::UserSlot;
 use crate::server::{Due, Server};
+use crate::user::UserSlot;
 
 /// Names a branch of a response context for as long as that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +78,16 @@ impl Context {
         branches: Vec<Branch>,
         user: Option<UserSlot>,
     ) -> Self {
-        Self { generation: 0, server, flow, request, user, branches, best: None, is_answered: false }
+        Self {
+            generation: 0,
+            server,
+            flow,
+            request,
+            user,
+            branches,
+            best: None,
+            is_answered: false,
+        }
     }
 }
 

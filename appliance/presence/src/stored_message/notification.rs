@@ -64,7 +64,8 @@ impl Server {
         record: &MessageRecord,
         outcome: Outcome,
     ) {
-        let media = record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+        let media =
+            record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
         let is_cpim = media.is_some_and(|(_, value)| {
             value.split(';').next().is_some_and(|v| v.trim().eq_ignore_ascii_case("message/cpim"))
         });

@@ -152,7 +152,8 @@ fn put_attribute(
     name: &Name,
     body: &str,
 ) -> Result<Edited, Conflict> {
-    if body.contains('<') || Document::parse(&format!("<a b=\"{}\"/>", body.replace('"', "'"))).is_err()
+    if body.contains('<')
+        || Document::parse(&format!("<a b=\"{}\"/>", body.replace('"', "'"))).is_err()
     {
         return Err(Conflict::NotAttributeValue);
     }
@@ -270,7 +271,8 @@ fn is_one_element(parent: Node<'_, '_>, body: &str, limits: &Limits) -> bool {
     let mut wrapped = String::from("<wrapper");
     if !parent.is_root() {
         for namespace in parent.namespaces().filter(|namespace| namespace.name() != Some("xml")) {
-            let name = namespace.name().map_or_else(|| "xmlns".to_owned(), |n| format!("xmlns:{n}"));
+            let name =
+                namespace.name().map_or_else(|| "xmlns".to_owned(), |n| format!("xmlns:{n}"));
             push_attribute(&mut wrapped, &name, namespace.uri());
         }
     }
@@ -303,7 +305,8 @@ fn attribute<'a, 'input>(
     name: &Name,
 ) -> Option<roxmltree::Attribute<'a, 'input>> {
     element.attributes().find(|attribute| {
-        attribute.namespace().unwrap_or_default() == name.namespace && attribute.name() == name.local
+        attribute.namespace().unwrap_or_default() == name.namespace
+            && attribute.name() == name.local
     })
 }
 

@@ -74,7 +74,9 @@ impl List {
             }
             list.members.extend(match child.tag_name().name() {
                 "entry" => Member::entry(child),
-                "entry-ref" => attribute_of(child, "ref").map(|uri| Member::EntryRef(uri.to_owned())),
+                "entry-ref" => {
+                    attribute_of(child, "ref").map(|uri| Member::EntryRef(uri.to_owned()))
+                }
                 "external" => {
                     attribute_of(child, "anchor").map(|uri| Member::External(uri.to_owned()))
                 }
@@ -94,8 +96,8 @@ impl Member {
 }
 
 fn display_name(element: Node<'_, '_>) -> Option<String> {
-    let child = elements(element)
-        .find(|child| child.has_tag_name((RESOURCE_LISTS, "display-name")))?;
+    let child =
+        elements(element).find(|child| child.has_tag_name((RESOURCE_LISTS, "display-name")))?;
     Some(text_of(child)?.trim_ascii().to_owned()).filter(|name| !name.is_empty())
 }
 
@@ -114,9 +116,8 @@ pub fn services(source: &str) -> Vec<Service> {
 }
 
 pub(super) fn service(element: Node<'_, '_>) -> Option<Service> {
-    let child = |name: &str| {
-        elements(element).find(|child| child.has_tag_name((RLS_SERVICES, name)))
-    };
+    let child =
+        |name: &str| elements(element).find(|child| child.has_tag_name((RLS_SERVICES, name)));
     let source = match (child("list"), child("resource-list")) {
         (Some(list), _) => Source::Here(List::read(list)),
         (None, Some(reference)) => {

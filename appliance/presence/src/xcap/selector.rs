@@ -75,13 +75,19 @@ impl Selector {
             let is_last = parts.peek().is_none();
             if is_last && !steps.is_empty() && part == "namespace::*" {
                 terminal = Terminal::Namespaces;
-            } else if let Some(name) = part.strip_prefix('@').filter(|_| is_last && !steps.is_empty()) {
+            } else if let Some(name) =
+                part.strip_prefix('@').filter(|_| is_last && !steps.is_empty())
+            {
                 terminal = Terminal::Attribute(names.of_attribute(name)?);
             } else {
                 steps.push(names.step(part)?);
             }
         }
-        if steps.is_empty() { Err(InvalidSelector::Malformed) } else { Ok(Self { steps, terminal }) }
+        if steps.is_empty() {
+            Err(InvalidSelector::Malformed)
+        } else {
+            Ok(Self { steps, terminal })
+        }
     }
 
     /// The element that all steps, or all but the last few, lead to.
@@ -168,7 +174,8 @@ impl Names<'_> {
                 }
                 step.attribute = Some((self.of_attribute(name)?, unescaped(value)));
             } else {
-                let (number, behind) = predicate.split_once(']').ok_or(InvalidSelector::Malformed)?;
+                let (number, behind) =
+                    predicate.split_once(']').ok_or(InvalidSelector::Malformed)?;
                 let position = number.parse().ok().filter(|number| *number > 0);
                 // The grammar has a position before an attribute.
                 if step.position.is_some() || step.attribute.is_some() {

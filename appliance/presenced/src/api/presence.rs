@@ -67,11 +67,12 @@ pub(super) async fn show(
     };
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match (seen.standing, accept) {
-        ("rejected", _) => Err(Refused::new(StatusCode::FORBIDDEN, "the user does not let you see")),
+        ("rejected", _) => {
+            Err(Refused::new(StatusCode::FORBIDDEN, "the user does not let you see"))
+        }
         (_, Some("application/pidf+xml")) => {
             let document = seen.document.map(|document| document.to_vec()).unwrap_or_default();
-            let status =
-                if document.is_empty() { StatusCode::NO_CONTENT } else { StatusCode::OK };
+            let status = if document.is_empty() { StatusCode::NO_CONTENT } else { StatusCode::OK };
             let kind = [(header::CONTENT_TYPE, "application/pidf+xml")];
             Ok((status, kind, document).into_response())
         }
