@@ -172,5 +172,5 @@ fn expired_state_does_not_come_back_after_a_pause() {
     std::thread::park_timeout(std::time::Duration::from_secs(least + 1));
     node.start();
     assert!(bindings(&alice).is_empty());
-    bob.message(&alice.aor(), "?").expect_status(480);
+    bob.message(&alice.aor(), "?").expect_status(202);
 }

@@ -81,13 +81,6 @@ fn a_bad_value_says_what_would_do() {
 }
 
 #[test]
-fn websocket_listeners_are_refused_in_words() {
-    let (line, words) = fault("domain = \"a.test\"\n[sip]\nlisten = [\"ws:127.0.0.1:5066\"]\n");
-    assert_eq!(line, 3);
-    assert!(words.contains("not available in this version"), "{words}");
-}
-
-#[test]
 fn edit_distance_counts_single_letter_changes() {
     assert_eq!(edit_distance("listen", "listen"), 0);
     assert_eq!(edit_distance("listen", "listn"), 1);
