@@ -1,5 +1,6 @@
 //! What the RFCs demand of the running daemon: one file an RFC, one function a section.
 
+mod packages;
 mod rfc3261;
 mod rfc3311;
 mod rfc3327;

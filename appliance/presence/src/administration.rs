@@ -9,6 +9,7 @@ use crate::command::{
 use crate::compositor::MANUAL;
 use crate::device::device_change;
 use crate::documents::{Key, StoredDocument, record_key};
+use crate::event_state::Package;
 use crate::node_policy::NodePolicy;
 use crate::output::Ticket;
 use crate::publication::Publication;
@@ -364,7 +365,11 @@ impl Server {
     fn sign_off(&mut self, now: Now, slot: UserSlot) {
         self.remove_bindings(slot, |_| true);
         self.remove_publications(slot, |_, _| true);
+        let packages = self.remove_states(slot, |_, _| true);
         self.tell_watchers(now, slot);
+        for package in packages.into_iter().chain([Package::Reg]) {
+            self.state_changed(now, slot, package);
+        }
         let held: Vec<SubscriptionSlot> = self
             .subscriptions
             .iter()

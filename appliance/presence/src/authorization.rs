@@ -8,10 +8,11 @@ use sip::clock::Now;
 
 use crate::authentication::aor_of;
 use crate::compositor::Order;
+use crate::event_state::Package;
 use crate::node_policy::Item;
 use crate::policy::{Circumstances, Decision, Handling, Permissions, view};
 use crate::server::{Due, Server};
-use crate::subscription::{Reason, SubscriptionSlot};
+use crate::subscription::{Kind, Reason, SubscriptionSlot};
 use crate::user::{User, UserSlot};
 
 /// What a watcher is shown of a presentity.
@@ -154,7 +155,7 @@ impl Server {
     pub(crate) fn review(&mut self, now: Now, slot: UserSlot) {
         self.arm_rules(now, slot);
         let Some(user) = self.users.get(slot) else { return };
-        if user.watchers.is_empty() && user.listed_by.is_empty() {
+        if user.watchers.is_empty() && user.listed_by.is_empty() && user.followers.is_empty() {
             return;
         }
         let watchers = user.watchers.clone();
@@ -169,7 +170,19 @@ impl Server {
             }
             self.review_one(now, slot, id);
         }
+        self.review_followers(now, slot);
         self.review_lists(now, slot, is_crowded);
+    }
+
+    /// Who follows the calls of a presentity is judged like who watches it.
+    fn review_followers(&mut self, now: Now, slot: UserSlot) {
+        let followers = self.users.get(slot).map(|user| user.followers.clone());
+        for id in followers.unwrap_or_default() {
+            let subscription = self.subscriptions.get(id.0 as usize);
+            if subscription.is_some_and(|s| matches!(s.kind, Kind::State(Package::Dialog))) {
+                self.review_one(now, slot, id);
+            }
+        }
     }
 
     pub(crate) fn review_one(&mut self, now: Now, slot: UserSlot, id: SubscriptionSlot) {

@@ -13,6 +13,7 @@ mod dialog;
 pub mod document;
 mod documents;
 mod engine;
+mod event_state;
 pub mod group;
 mod node_policy;
 mod notify;

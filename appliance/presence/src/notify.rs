@@ -105,6 +105,7 @@ impl Server {
             }
             Kind::List(_) => self.list_body(now, id),
             Kind::Winfo(_) => self.winfo_body(now, id),
+            Kind::State(package) => self.state_body(now, id, package),
         }
     }
 
@@ -164,7 +165,7 @@ impl Server {
             });
         subscription.in_flight = sent;
         match &mut subscription.kind {
-            Kind::Presence => subscription.is_behind = sent.is_none(),
+            Kind::Presence | Kind::State(_) => subscription.is_behind = sent.is_none(),
             Kind::List(list) => {
                 list.is_full_due |= sent.is_none();
                 subscription.is_behind |= sent.is_none();

@@ -13,6 +13,7 @@ use crate::authentication::Identity;
 use crate::command::PublicationView;
 use crate::document::guard::Limits as DocumentLimits;
 use crate::document::pidf::{PublishedDocument, Tuple};
+use crate::event_state::Package;
 use crate::reach;
 use crate::record::{PublicationRecord, Table, encode};
 use crate::rejection::{PIDF, Rejection};
@@ -164,6 +165,9 @@ impl Server {
         identity: Identity,
     ) -> Result<(), Rejection> {
         let request = &incoming.request;
+        if let Some(package) = Package::of(&event_of(request)?.package) {
+            return self.publish_state(now, incoming, slot, identity, package);
+        }
         check_event(request)?;
         if let Identity::User(user) = identity
             && user != slot

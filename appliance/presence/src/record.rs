@@ -41,6 +41,8 @@ pub enum Table {
     Group = b'f',
     /// What an administrator decided for the node.
     Policy = b'c',
+    /// Published state of other packages, by user id and number.
+    EventState = b'q',
     /// Subscriptions by slot.
     Subscription = b's',
     /// Subscriptions to lists, by slot.
@@ -62,6 +64,7 @@ impl Table {
             Self::Document,
             Self::Message,
             Self::Publication,
+            Self::EventState,
             Self::Subscription,
             Self::ListSubscription,
             Self::PackageSubscription,
@@ -212,6 +215,18 @@ pub struct PublicationRecord {
     pub(crate) call_id: String,
     pub(crate) user_agent: String,
     pub(crate) source: String,
+}
+
+/// Published state of another package than presence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventStateRecord {
+    pub(crate) package: String,
+    pub(crate) entity_tag: String,
+    #[serde(serialize_with = "in_one_piece")]
+    pub(crate) body: Vec<u8>,
+    pub(crate) modified_millis: u64,
+    pub(crate) expires_millis: u64,
+    pub(crate) call_id: String,
 }
 
 /// A subscription.

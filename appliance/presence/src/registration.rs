@@ -13,6 +13,7 @@ use sip::uri;
 
 use crate::authentication::{Identity, aor_of};
 use crate::command::BindingView;
+use crate::event_state::Package;
 use crate::reach::{self, Reach};
 use crate::record::{BindingRecord, FlowRecord, Table, encode};
 use crate::rejection::Rejection;
@@ -157,6 +158,7 @@ impl Server {
             }
         }
         self.answer_register(now, slot, incoming);
+        self.state_changed(now, slot, Package::Reg);
         self.deliver_messages(now, slot);
         Ok(())
     }

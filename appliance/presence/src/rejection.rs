@@ -36,6 +36,8 @@ pub(crate) enum Rejection {
     NotAcceptable,
     /// The body's type is none that we take.
     UnsupportedMediaType,
+    /// The body's type is none of the package's.
+    UnsupportedStateType(&'static str),
     /// The body's encoding is none that we take.
     UnsupportedEncoding,
     /// The R-URI's scheme is none that we serve.
@@ -73,7 +75,7 @@ pub(crate) struct Terms {
 pub(crate) const ALLOW: &str = "REGISTER, PUBLISH, SUBSCRIBE, NOTIFY, OPTIONS, MESSAGE, INVITE, ACK, \
                          CANCEL, BYE, INFO, UPDATE, PRACK, REFER";
 /// Event packages we serve, for Allow-Events.
-pub(crate) const ALLOW_EVENTS: &str = "presence, presence.winfo";
+pub(crate) const ALLOW_EVENTS: &str = "presence, presence.winfo, dialog, message-summary, reg";
 /// Media types of documents we take and give.
 pub(crate) const PIDF: &str = "application/pidf+xml";
 
@@ -102,6 +104,7 @@ impl Rejection {
             Self::UnknownExtensions(tags) => headers.append("Unsupported", &tags.join(", ")),
             Self::ExtensionRequired(tag) => headers.append("Require", tag),
             Self::UnsupportedMediaType => headers.append("Accept", PIDF),
+            Self::UnsupportedStateType(media) => headers.append("Accept", media),
             Self::UnsupportedEncoding => headers.append("Accept-Encoding", "identity"),
             Self::UnknownEventPackage => headers.append("Allow-Events", ALLOW_EVENTS),
             Self::IntervalTooBrief => {
@@ -129,7 +132,9 @@ impl Rejection {
             Self::Unauthenticated { proxy: true, .. } => 407,
             Self::UnknownEntityTag => 412,
             Self::TooLarge => 413,
-            Self::UnsupportedMediaType | Self::UnsupportedEncoding => 415,
+            Self::UnsupportedMediaType
+            | Self::UnsupportedStateType(_)
+            | Self::UnsupportedEncoding => 415,
             Self::UnsupportedScheme => 416,
             Self::UnknownExtensions(_) => 420,
             Self::ExtensionRequired(_) => 421,

@@ -312,7 +312,7 @@ pub(crate) fn list_of(
 ) -> Option<&ListState> {
     match &subscriptions.get(id.0 as usize)?.kind {
         Kind::List(list) => Some(list),
-        Kind::Presence | Kind::Winfo(_) => None,
+        Kind::Presence | Kind::Winfo(_) | Kind::State(_) => None,
     }
 }
 
@@ -322,7 +322,7 @@ pub(crate) fn list_of_mut(
 ) -> Option<&mut ListState> {
     match &mut subscriptions.get_mut(id.0 as usize)?.kind {
         Kind::List(list) => Some(list),
-        Kind::Presence | Kind::Winfo(_) => None,
+        Kind::Presence | Kind::Winfo(_) | Kind::State(_) => None,
     }
 }
 

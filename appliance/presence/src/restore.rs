@@ -5,13 +5,14 @@ use std::time::Duration;
 use sip::clock::Now;
 use sip::transaction::timer;
 
+use crate::event_state::{EventState, Package};
 use crate::group::Group;
 use crate::node_policy::NodePolicy;
 use crate::publication::Publication;
 use crate::record::{
-    BindingRecord, DeviceRecord, DocumentRecord, ListSourceRecord, ListSubscriptionRecord,
-    MessageRecord, PackageSubscriptionRecord, PublicationRecord, SubscriptionRecord, Table,
-    UserRecord, decode,
+    BindingRecord, DeviceRecord, DocumentRecord, EventStateRecord, ListSourceRecord,
+    ListSubscriptionRecord, MessageRecord, PackageSubscriptionRecord, PublicationRecord,
+    SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
 use crate::resource_list::{ListState, Source};
@@ -84,6 +85,7 @@ impl Server {
             Table::Policy => self.restore_policy(value),
             Table::Group => self.restore_groups(key, value),
             Table::Message => self.restore_message(now, key, value),
+            Table::EventState => self.restore_state(now, key, value),
             Table::ListSubscription => {
                 self.restore_list(now, key, value, &mut reading.subscriptions)
             }
@@ -287,7 +289,10 @@ impl Server {
         };
         let kind = match &*record.package {
             WINFO => Kind::Winfo(Box::new(WinfoState::new())),
-            _ => return Outcome::Unreadable,
+            other => match Package::of(other) {
+                Some(package) => Kind::State(package),
+                None => return Outcome::Unreadable,
+            },
         };
         match (index, self.restore_subscription(now, subscription, slot, kind)) {
             (Some(index), Some(subscription)) => {
@@ -313,6 +318,26 @@ impl Server {
         Outcome::Kept
     }
 
+    fn restore_state(&mut self, now: Now, key: &[u8], value: &[u8]) -> Outcome {
+        let Ok(record) = decode::<EventStateRecord>(value) else { return Outcome::Unreadable };
+        if record.expires_millis <= now.wall.as_millis() {
+            return Outcome::Expired;
+        }
+        let Some(slot) = user_id(key).and_then(|id| self.users.find(id)) else {
+            return Outcome::Expired;
+        };
+        let number = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let state = number.and_then(|number| EventState::restore(number, record, now));
+        let (Some(state), Some(user)) = (state, self.users.get_mut(slot)) else {
+            return Outcome::Unreadable;
+        };
+        let expires = state.expires;
+        user.next_state = user.next_state.max(state.number);
+        user.event_states.push(state);
+        self.arm_user(slot, expires);
+        Outcome::Kept
+    }
+
     fn restore_groups(&mut self, key: &[u8], value: &[u8]) -> Outcome {
         let part = key.get(1..).and_then(|part| std::str::from_utf8(part).ok());
         let (Some(part), Ok(group)) = (part, decode::<Group>(value)) else {
@@ -329,7 +354,7 @@ impl Server {
             self.judge_restored(now, subscription);
             let id = SubscriptionSlot(u32::try_from(*index).unwrap_or(u32::MAX));
             if let Some(user) = self.users.get_mut(subscription.presentity) {
-                if matches!(subscription.kind, Kind::Winfo(_)) {
+                if matches!(subscription.kind, Kind::Winfo(_) | Kind::State(_)) {
                     user.followers.push(id);
                 } else {
                     let position = u32::try_from(user.watchers.len());

@@ -24,6 +24,7 @@ use crate::config::{AddressBlock, Config};
 use crate::counters::Counters;
 use crate::dialog::WaysOut;
 use crate::document::guard::Limits as DocumentLimits;
+use crate::event_state::Package;
 use crate::group::Group;
 use crate::node_policy::NodePolicy;
 use crate::output::{Output, SaveSequence, Ticket, Transmit};
@@ -508,11 +509,16 @@ impl Server {
         user.armed = None;
         self.remove_bindings(slot, |binding| binding.expires <= now.monotonic);
         self.remove_publications(slot, |_, p| p.expires <= now.monotonic);
+        let packages = self.remove_states(slot, |_, state| state.expires <= now.monotonic);
         self.tell_watchers(now, slot);
+        for package in packages.into_iter().chain([Package::Reg]) {
+            self.state_changed(now, slot, package);
+        }
         let Some(user) = self.users.get(slot) else { return };
         let bindings = user.bindings.iter().map(|binding| binding.expires);
         let publications = user.publications.iter().map(|publication| publication.expires);
-        if let Some(next) = bindings.chain(publications).min() {
+        let states = user.event_states.iter().map(|state| state.expires);
+        if let Some(next) = bindings.chain(publications).chain(states).min() {
             self.arm_user(slot, next);
         }
     }

@@ -6,6 +6,7 @@
 use sip::clock::Now;
 use sip::flow::{ConnectionId, Flow, Transport};
 
+use crate::event_state::Package;
 use crate::node_policy::Item;
 use crate::server::{Due, Server};
 use crate::user::UserSlot;
@@ -62,5 +63,6 @@ impl Server {
         });
         self.remove_publications(slot, |_, publication| publication.connection == Some(connection));
         self.tell_watchers(now, slot);
+        self.state_changed(now, slot, Package::Reg);
     }
 }

@@ -14,6 +14,7 @@ use crate::authentication::aor_of;
 use crate::authorization::View;
 use crate::command::SubscriptionView;
 use crate::dialog::Dialog;
+use crate::event_state::Package;
 use crate::output::SaveSequence;
 use crate::publication::PRESENCE;
 use crate::reach::Reach;
@@ -77,6 +78,8 @@ pub(crate) enum Kind {
     List(Box<ListState>),
     /// Who watches the presentity.
     Winfo(Box<WinfoState>),
+    /// The state of another package.
+    State(Package),
 }
 
 impl Kind {
@@ -85,6 +88,7 @@ impl Kind {
         match self {
             Self::Presence | Self::List(_) => PRESENCE,
             Self::Winfo(_) => WINFO,
+            Self::State(package) => package.token(),
         }
     }
 }
@@ -184,7 +188,7 @@ impl Subscription {
     /// What the last NOTIFY told may not have arrived.
     pub(crate) fn owe_everything(&mut self) {
         match &mut self.kind {
-            Kind::Presence => {}
+            Kind::Presence | Kind::State(_) => {}
             Kind::List(list) => list.is_full_due = true,
             Kind::Winfo(state) => state.is_full_due = true,
         }
@@ -194,7 +198,7 @@ impl Subscription {
         match self.kind {
             Kind::Presence => Table::Subscription,
             Kind::List(_) => Table::ListSubscription,
-            Kind::Winfo(_) => Table::PackageSubscription,
+            Kind::Winfo(_) | Kind::State(_) => Table::PackageSubscription,
         }
     }
 
@@ -204,7 +208,7 @@ impl Subscription {
         Some(SubscriptionRecord {
             nonce: self.nonce,
             presentity: match self.kind {
-                Kind::Presence | Kind::Winfo(_) => id_of(self.presentity)?,
+                Kind::Presence | Kind::Winfo(_) | Kind::State(_) => id_of(self.presentity)?,
                 Kind::List(_) => Cow::Borrowed(""),
             },
             watcher: self.watcher.and_then(id_of),
@@ -237,7 +241,9 @@ impl Subscription {
             ),
             presentity: match &self.kind {
                 Kind::Presence => presentity.to_owned(),
-                Kind::Winfo(_) => format!("{presentity} ({WINFO})"),
+                Kind::Winfo(_) | Kind::State(_) => {
+                    format!("{presentity} ({})", self.kind.package())
+                }
                 Kind::List(list) => list.uri.clone(),
             },
             state: match self.state {
@@ -266,7 +272,7 @@ impl Server {
     /// Adds a subscription to its presentity's watchers.
     pub(super) fn attach(&mut self, mut subscription: Subscription) -> SubscriptionSlot {
         let (presentity, watcher) = (subscription.presentity, subscription.watcher);
-        let is_follower = matches!(subscription.kind, Kind::Winfo(_));
+        let is_follower = matches!(subscription.kind, Kind::Winfo(_) | Kind::State(_));
         let position = self.users.get(presentity).map_or(0, |user| user.watchers.len());
         subscription.position =
             if is_follower { u32::MAX } else { u32::try_from(position).unwrap_or(u32::MAX) };
@@ -300,7 +306,7 @@ impl Server {
             user.watching = user.watching.saturating_sub(1);
         }
         let Some(user) = self.users.get_mut(subscription.presentity) else { return };
-        if matches!(subscription.kind, Kind::Winfo(_)) {
+        if matches!(subscription.kind, Kind::Winfo(_) | Kind::State(_)) {
             user.followers.retain(|follower| *follower != id);
             return;
         }
@@ -330,9 +336,10 @@ impl Server {
         let Some(record) = subscription.record(now, &self.users) else { return };
         let value = match &subscription.kind {
             Kind::Presence => encode(&record),
-            Kind::Winfo(_) => {
-                encode(&PackageSubscriptionRecord { subscription: record, package: WINFO.into() })
-            }
+            Kind::Winfo(_) | Kind::State(_) => encode(&PackageSubscriptionRecord {
+                subscription: record,
+                package: subscription.kind.package().into(),
+            }),
             Kind::List(list) => encode(&ListSubscriptionRecord {
                 subscription: record,
                 uri: list.uri.as_str().into(),

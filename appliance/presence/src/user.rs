@@ -1,6 +1,6 @@
 //! The users of a node and the one place where capacity is checked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -12,6 +12,7 @@ use slab::Slab;
 use crate::authorization::Views;
 use crate::command::{Credentials, Refusal, UserDraft};
 use crate::documents::Documents;
+use crate::event_state::EventState;
 use crate::publication::Publication;
 use crate::record::{CredentialsRecord, DeviceRecord, UserRecord};
 use crate::registration::Binding;
@@ -42,6 +43,11 @@ pub(crate) struct User {
     pub(crate) bindings: Vec<Binding>,
     pub(crate) publications: Vec<Publication>,
     pub(crate) next_publication: u32,
+    /// State of other packages that it published.
+    pub(crate) event_states: Vec<EventState>,
+    pub(crate) next_state: u32,
+    /// Its calls that are known to have ended.
+    pub(crate) ended_calls: VecDeque<String>,
     pub(crate) watchers: Vec<SubscriptionSlot>,
     /// Subscriptions to other packages about this user.
     pub(crate) followers: Vec<SubscriptionSlot>,
@@ -212,6 +218,9 @@ impl Users {
             bindings: Vec::new(),
             publications: Vec::new(),
             next_publication: 0,
+            event_states: Vec::new(),
+            next_state: 0,
+            ended_calls: VecDeque::new(),
             watchers: Vec::new(),
             followers: Vec::new(),
             waiting: Waiting::default(),

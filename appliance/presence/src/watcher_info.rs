@@ -162,7 +162,7 @@ impl Server {
         let Some(subscription) = self.subscriptions.get(id.0 as usize) else { return Vec::new() };
         match &subscription.kind {
             Kind::Presence => vec![(subscription.presentity, (id, None))],
-            Kind::Winfo(_) => Vec::new(),
+            Kind::Winfo(_) | Kind::State(_) => Vec::new(),
             Kind::List(list) => list
                 .members
                 .iter()

@@ -16,6 +16,7 @@ use super::{Beginning, CSEQ_BLOCK, Kind, Reason, State, Subscription, Subscripti
 use crate::authentication::{Identity, aor_of};
 use crate::authorization::{Standing, View};
 use crate::dialog::{self, Dialog};
+use crate::event_state::Package;
 use crate::output::SaveSequence;
 use crate::publication::{accepts_pidf, check_event, event_of};
 use crate::reach::{self, Reach};
@@ -49,6 +50,9 @@ impl Server {
         }
         if event_of(request)?.package == WINFO {
             return self.subscribe_winfo(now, incoming, slot, identity);
+        }
+        if let Some(package) = Package::of(&event_of(request)?.package) {
+            return self.subscribe_state(now, incoming, slot, identity, package);
         }
         let event = check_event(request)?;
         let watcher = self.watcher(request, identity)?;
