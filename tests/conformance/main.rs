@@ -16,6 +16,7 @@ mod rfc4662;
 mod rfc4825;
 mod rfc5025;
 mod rfc5626;
+mod rfc5839;
 mod rfc6026;
 mod rfc6665;
 mod rfc7118;

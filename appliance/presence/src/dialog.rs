@@ -10,6 +10,8 @@ use sip::flow::Transport;
 use sip::slot_token::Digits;
 use sip::transaction::key::MAGIC_COOKIE;
 
+use crate::conditional::EntityTag;
+
 /// What a dialog is made of.
 pub(crate) struct Parts<'a> {
     /// The remote target.
@@ -61,6 +63,8 @@ pub(crate) struct Varying<'a> {
     /// The event package.
     pub(crate) event: &'a str,
     pub(crate) wording: Wording,
+    /// Names what is told (RFC 5839).
+    pub(crate) etag: Option<EntityTag>,
     /// The media type of the body, and header lines that follow it.
     pub(crate) media: &'a str,
     /// Octets of the body.
@@ -196,6 +200,10 @@ impl Dialog {
             }
             Wording::Terminated { reason } => put(out, &["terminated;reason=", reason]),
         }
+        if let Some(etag) = varying.etag {
+            put(out, &["\r\nSIP-ETag: "]);
+            out.put_slice(&etag.digits());
+        }
         if varying.body > 0 {
             put(out, &["\r\nContent-Type: ", varying.media]);
         }
@@ -281,7 +289,8 @@ mod tests {
         let mut out = BytesMut::new();
         let (branch, tag, media) = (&[b'a'; 24], &[b'7'; 24], "application/pidf+xml");
         let event = "presence";
-        let varying = Varying { branch, tag, cseq: 41, event, wording, media, body };
+        let etag = None;
+        let varying = Varying { branch, tag, cseq: 41, event, wording, etag, media, body };
         dialog.write_head(&varying, &mut out);
         String::from_utf8(out.to_vec()).unwrap()
     }

@@ -6,6 +6,7 @@ mod authentication;
 mod authorization;
 pub mod command;
 pub mod compositor;
+mod conditional;
 pub mod config;
 pub mod counters;
 mod device;

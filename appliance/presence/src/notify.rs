@@ -11,6 +11,7 @@ use sip::transaction::HoldMark;
 use sip::uri;
 
 use crate::authorization::{View, Views};
+use crate::conditional::{EntityTag, Suppress};
 use crate::dialog::{Varying, Wording};
 use crate::reach::{self, Reach};
 use crate::rejection::PIDF;
@@ -43,10 +44,20 @@ impl Server {
                     !subscription.is_pending && Views::is_changed(subscription.view, &changed)
                 })
             };
-            if let Some(watcher) = watcher.filter(is_told) {
+            if let Some(watcher) = watcher.filter(is_told)
+                && !self.has_already(watcher)
+            {
                 self.notify_change(now, watcher);
             }
         }
+    }
+
+    /// Whether a watcher said that it has what it would be told now.
+    pub(crate) fn has_already(&mut self, id: SubscriptionSlot) -> bool {
+        let suppress = self.subscriptions.get(id.0 as usize).map(|s| s.suppress);
+        let suppress = suppress.unwrap_or_default();
+        suppress != Suppress::default()
+            && self.entity_tag(id).is_some_and(|etag| suppress.covers(etag))
     }
 
     /// What a watcher is shown.
@@ -101,7 +112,8 @@ impl Server {
         match subscription.kind {
             Kind::Presence => {
                 let octets = self.shown(presentity, view)?;
-                Some(Body { octets, head: Cow::Borrowed(PIDF) })
+                let etag = Some(EntityTag::of(&octets));
+                Some(Body { octets, head: Cow::Borrowed(PIDF), etag })
             }
             Kind::List(_) => self.list_body(now, id),
             Kind::Winfo(_) => self.winfo_body(now, id),
@@ -146,10 +158,14 @@ impl Server {
             self.store_subscription(now, id);
         }
         let body = if gives_state { self.body(now, id, presentity, view) } else { None };
+        let etag = body.as_ref().and_then(|body| body.etag);
         let durable = self.durable;
         let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
         let after =
             if subscription.saved > durable { HoldMark(subscription.saved.0) } else { HoldMark(0) };
+        // Who has it is told that it is still so (RFC 5839 §6.2).
+        let is_covered = etag.is_some_and(|etag| subscription.suppress.covers(etag));
+        let body = body.filter(|_| !is_covered);
         let (cseq, dialog) = (subscription.cseq, &subscription.dialog);
         let event = subscription.kind.package();
         let purpose = Purpose::Notify(id, subscription.nonce);
@@ -159,7 +175,7 @@ impl Server {
                 let length = body.as_ref().map_or(0, |body| body.octets.len());
                 let media = body.as_ref().map_or("", |body| &body.head);
                 let varying =
-                    Varying { branch, tag: &tag, cseq, event, wording, media, body: length };
+                    Varying { branch, tag: &tag, cseq, event, wording, etag, media, body: length };
                 dialog.write_head(&varying, out);
                 body.map(|body| body.octets)
             });

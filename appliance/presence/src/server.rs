@@ -411,7 +411,19 @@ impl Server {
         to_tag: &str,
         headers: &[(&str, &str)],
     ) {
-        let reply = Reply { status: 200, to_tag, headers, server: &self.config.product };
+        self.accept_with(now, incoming, 200, to_tag, headers);
+    }
+
+    /// Answers a request with this 2xx once what this input changed is on disk.
+    pub(crate) fn accept_with(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        status: u16,
+        to_tag: &str,
+        headers: &[(&str, &str)],
+    ) {
+        let reply = Reply { status, to_tag, headers, server: &self.config.product };
         self.counters.count_response(reply.status);
         let after = self.after_changes();
         self.layer.reply(now.monotonic, incoming.id, &incoming.request, &reply, after);

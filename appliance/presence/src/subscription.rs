@@ -13,6 +13,7 @@ use sip::transaction::ClientId;
 use crate::authentication::aor_of;
 use crate::authorization::View;
 use crate::command::SubscriptionView;
+use crate::conditional::{EntityTag, Suppress};
 use crate::dialog::Dialog;
 use crate::event_state::Package;
 use crate::output::SaveSequence;
@@ -108,6 +109,8 @@ pub(crate) struct Body {
     pub(crate) octets: Arc<[u8]>,
     /// The value of Content-Type, and header lines that follow it.
     pub(crate) head: Cow<'static, str>,
+    /// Names what is told.
+    pub(crate) etag: Option<EntityTag>,
 }
 
 /// Where the NOTIFYs of a subscription go.
@@ -147,6 +150,8 @@ pub(crate) struct Subscription {
     pub(crate) is_pending: bool,
     /// The presentity did decide.
     pub(crate) was_pending: bool,
+    /// What the watcher has already.
+    pub(crate) suppress: Suppress,
     pub(crate) in_flight: Option<ClientId>,
     /// Full state is due as soon as a NOTIFY can be sent.
     pub(crate) is_behind: bool,
@@ -430,6 +435,6 @@ impl Server {
 mod tests {
     #[test]
     fn a_subscription_is_a_compact_record() {
-        assert!(size_of::<super::Subscription>() <= 240, "{}", size_of::<super::Subscription>());
+        assert!(size_of::<super::Subscription>() <= 248, "{}", size_of::<super::Subscription>());
     }
 }

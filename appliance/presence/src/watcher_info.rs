@@ -260,7 +260,11 @@ impl Server {
             push_watcher(&mut body, now, key, watcher);
         }
         body.push_str("</watcher-list></watcherinfo>");
-        Some(Body { octets: body.into_bytes().into(), head: std::borrow::Cow::Borrowed(MEDIA) })
+        Some(Body {
+            octets: body.into_bytes().into(),
+            head: std::borrow::Cow::Borrowed(MEDIA),
+            etag: None,
+        })
     }
 }
 

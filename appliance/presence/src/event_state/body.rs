@@ -32,7 +32,7 @@ impl Server {
             Package::Reg => bindings(user, version, now),
         };
         let head = Cow::Borrowed(package.media_type());
-        Some(Body { octets: text.into_bytes().into(), head })
+        Some(Body { octets: text.into_bytes().into(), head, etag: None })
     }
 }
 

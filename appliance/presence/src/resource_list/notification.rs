@@ -98,6 +98,7 @@ impl Server {
         }
         let encoding = if is_deflated { "\r\nContent-Encoding: deflate" } else { "" };
         Some(Body {
+            etag: self.list_tag(id),
             octets: body.into(),
             head: format!(
                 "multipart/related;type=\"application/rlmi+xml\";start=\"<{start}>\";\

@@ -15,6 +15,7 @@ use sip::uri;
 use super::{Beginning, CSEQ_BLOCK, Kind, Reason, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::{Identity, aor_of};
 use crate::authorization::{Standing, View};
+use crate::conditional::Suppress;
 use crate::dialog::{self, Dialog};
 use crate::event_state::Package;
 use crate::output::SaveSequence;
@@ -125,6 +126,7 @@ impl Server {
             view,
             is_pending,
             was_pending: false,
+            suppress: Suppress::of(request),
             in_flight: None,
             is_behind: true,
             is_stored: !ask.expires.is_zero(),
@@ -190,6 +192,7 @@ impl Server {
         subscription.is_direct = reach::is_direct(request);
         subscription.state = State::Active;
         subscription.is_behind = true;
+        subscription.suppress = Suppress::of(request);
         subscription.owe_everything();
         let is_routed = subscription.dialog.routes().next().is_some();
         let (expires, nonce) = (subscription.expires, subscription.nonce);
@@ -208,8 +211,14 @@ impl Server {
             }
         }
         let is_list = self.refresh_list(now, incoming, id);
-        self.answer_subscribe(now, incoming, tag, ask.expires, is_list);
         let reach = if is_routed { self.routed_reach(id) } else { ask.reach };
+        if let Reach::At(destination) = &reach
+            && self.has_already(id)
+        {
+            self.answer_unnotified(now, incoming, id, tag, ask.expires, *destination);
+            return Ok(());
+        }
+        self.answer_subscribe(now, incoming, tag, ask.expires, is_list);
         self.direct(now, id, reach);
         Ok(())
     }
@@ -301,6 +310,37 @@ impl Server {
         let require = is_list.then_some(("Require", EVENTLIST));
         let headers: Vec<_> = routes.chain(ours).chain(require).collect();
         self.accept(now, incoming, tag, &headers);
+    }
+
+    /// Accepts a refresh that brings no NOTIFY about (RFC 5839 §6.3).
+    fn answer_unnotified(
+        &mut self,
+        now: Now,
+        incoming: &Incoming,
+        id: SubscriptionSlot,
+        tag: &str,
+        expires: Duration,
+        destination: Destination,
+    ) {
+        let sent_by = self.layer.sent_by(&Destination::Flow(incoming.flow));
+        let sent_by = self.ways_out.sent_by(incoming.flow.transport, sent_by);
+        let seconds = expires.as_secs().to_string();
+        let headers = [("Contact", sent_by.contact()), ("Expires", seconds.as_str())];
+        self.accept_with(now, incoming, 204, tag, &headers);
+        if expires.is_zero() {
+            self.detach(id);
+            return;
+        }
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else { return };
+        subscription.is_behind = false;
+        if let Kind::List(list) = &mut subscription.kind {
+            list.is_full_due = false;
+            list.is_rest_due = false;
+            for member in &mut list.members {
+                member.is_due = false;
+            }
+        }
+        subscription.set_destination(Some(destination));
     }
 
     /// Sends the NOTIFY that every SUBSCRIBE brings about, as soon as it is known where to.

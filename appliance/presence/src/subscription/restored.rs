@@ -13,6 +13,7 @@ use sip::{slot_token, uri};
 use super::{Kind, State, Subscription, SubscriptionSlot, Way};
 use crate::authentication::aor_of;
 use crate::authorization::{Standing, View};
+use crate::conditional::Suppress;
 use crate::dialog::{self, Dialog};
 use crate::output::SaveSequence;
 use crate::reach::{self, Reach};
@@ -113,6 +114,7 @@ impl Server {
             view: View::ALL,
             is_pending: false,
             was_pending: false,
+            suppress: Suppress::default(),
             in_flight: None,
             is_behind: true,
             is_stored: true,
