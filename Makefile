@@ -69,6 +69,7 @@ bench: ## Measure beside the floor of kernel UDP and Kamailio, and print ratios 
 	@.ci/prepare-bench
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
 	@$(TARGET)/$(PROFILE)/load bench
+	@$(TARGET)/$(PROFILE)/load lists
 
 bench-large: ## The same with 500,000 subscriptions, and memory; a quarter of an hour.
 	@.ci/prepare-bench

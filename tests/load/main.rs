@@ -1,12 +1,13 @@
 //! Measures servers under the load of presence: `load bench` compares Lamplight with the floor of
 //! kernel UDP and with Kamailio, `load soak` keeps a full node busy and watches its memory,
 //! `load storm` has all its users sign in at once, `load restart` stops it when it is full,
-//! `load idle` weighs its connections.
+//! `load idle` weighs its connections, `load lists` tells changes by lists.
 
 mod bare;
 mod driver;
 mod goal;
 mod idle;
+mod lists;
 mod message;
 mod network;
 mod options;
@@ -47,6 +48,7 @@ usage: load bench [--presentities 100] [--watchers 100] [--rounds 10] [--runs 5]
                   [--transport udp|tcp|tls] [--algorithm MD5|SHA-256]
        load restart [--presentities 5000] [--watchers 100] [--signal TERM|KILL] [--brief 60]
        load idle [--connections 2000]
+       load lists [--users 5000] [--contacts 100] [--rounds 2]
 
 Servers are floor, lamplight, kamailio; phases publish, subscribe, fan-out, steady, refresh and
 unsubscribe. --wrap starts the servers under a command, a profiler for instance. --before and
@@ -77,6 +79,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
         "storm" => storm(options),
         "restart" => restart(options),
         "idle" => idle(options),
+        "lists" => lists(options),
         "bare" => bare(options),
         _ => Err(USAGE.into()),
     }
@@ -235,6 +238,32 @@ fn idle(mut options: Options) -> Result<bool, Box<dyn Error>> {
     let connections = options.take("connections", 2_000)?;
     options.end()?;
     idle::run(connections)
+}
+
+fn lists(mut options: Options) -> Result<bool, Box<dyn Error>> {
+    let size = Size {
+        presentities: options.take("users", 5_000)?,
+        watchers: options.take("contacts", 100)?,
+    };
+    if size.watchers == 0 || size.presentities <= size.watchers {
+        return Err("there must be contacts, and more users than contacts".into());
+    }
+    let plain = Plan {
+        size: SMALL,
+        rounds: 10,
+        window: 32,
+        subscribe_window: 256,
+        transport: Transport::Udp,
+        sockets: SMALL.users() as usize,
+        steady: (0, Duration::ZERO),
+        phases: vec![Phase::Subscribe, Phase::FanOut],
+        settles: false,
+        hooks: Vec::new(),
+        setup: Setup::of(SMALL),
+    };
+    let rounds = options.take("rounds", 2)?;
+    options.end()?;
+    lists::run(&lists::Plan { size, rounds, window: 64, plain })
 }
 
 /// What `idle` compares with.

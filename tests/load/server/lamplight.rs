@@ -72,6 +72,17 @@ impl Server {
         Ok(())
     }
 
+    /// Runs a command of an administrator.
+    pub fn tell(&self, words: &[&str]) -> Result<(), Box<dyn Error>> {
+        let mut command = Command::new(beside("appliance")?);
+        command.arg("--socket").arg(self.dir.path().join("control.sock"));
+        let output = command.args(words).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+
     fn import(&self) -> Result<(), Box<dyn Error>> {
         let mut csv = "id,display-name,password\n".to_owned();
         let password = if self.setup.asks { PASSWORD } else { "" };
