@@ -55,9 +55,7 @@ pub fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     let own = plain.iter().find(|m| m.phase == Phase::FanOut).map(phase::Measured::cpu_per_unit);
     let server = Server::start(Kind::Lamplight, &Setup::of(plan.size))?;
     let mut watchers = Watchers::open(&server, plan)?;
-    for index in 0..plan.size.users() {
-        watchers.publish(index, 0)?;
-    }
+    watchers.publish_all(0)?;
     let memory = server.memory().pss;
     let began = watchers.measure(&server, |all| all.subscribe())?;
     tell("subscribe, everybody told whole", began);
@@ -165,9 +163,7 @@ impl Watchers {
         let began = Instant::now();
         for _ in 0..rounds {
             self.round += 1;
-            for index in 0..users {
-                self.publish(index, self.round)?;
-            }
+            self.publish_all(self.round)?;
         }
         // Gathered changes of one member count once, and come within their pause.
         let all = u64::from(users) * u64::from(self.size.watchers);
@@ -191,7 +187,25 @@ impl Watchers {
         Ok(())
     }
 
-    /// Publishes, and waits for the answer.
+    /// Everybody publishes, some at a time, each answered before the next round.
+    fn publish_all(&mut self, round: u32) -> Result<(), Box<dyn Error>> {
+        let users = self.size.users();
+        for first in (0..users).step_by(self.window as usize) {
+            let group = first..users.min(first + self.window);
+            for index in group.clone() {
+                self.publish(index, round)?;
+            }
+            let began = Instant::now();
+            while group.clone().any(|index| self.etags[index as usize].is_empty()) {
+                self.take(true)?;
+                if began.elapsed() > PATIENCE {
+                    return Err("a PUBLISH was not answered".into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, index: u32, round: u32) -> Result<(), Box<dyn Error>> {
         let name = user(index);
         let local = self.socket.local_addr()?;
@@ -213,18 +227,7 @@ impl Watchers {
             body.len()
         );
         self.etags[index as usize].clear();
-        let began = Instant::now();
-        let mut sent = None::<Instant>;
-        while self.etags[index as usize].is_empty() {
-            if sent.is_none_or(|sent| sent.elapsed() > Duration::from_secs(2)) {
-                self.socket.send_to(text.as_bytes(), self.server)?;
-                sent = Some(Instant::now());
-            }
-            self.take(false)?;
-            if began.elapsed() > PATIENCE {
-                return Err("a PUBLISH was not answered".into());
-            }
-        }
+        self.socket.send_to(text.as_bytes(), self.server)?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use foldhash::quality::FixedState;
 use sip::message::{HeaderAccess, Request};
 
 use crate::authorization::Standing;
-use crate::resource_list::list_of;
+use crate::resource_list::{Member, list_of_mut, shown_view};
 use crate::server::Server;
 use crate::subscription::{Kind, SubscriptionSlot};
 
@@ -88,34 +88,43 @@ impl Server {
         }
     }
 
-    /// The tag of a list: of everybody on it, with how each is shown.
-    pub(crate) fn list_tag(&mut self, id: SubscriptionSlot) -> Option<EntityTag> {
-        let list = list_of(&self.subscriptions, id)?;
-        let mut hasher = FixedState::with_seed(SEED).build_hasher();
-        hasher.write(list.name.as_deref().unwrap_or_default().as_bytes());
-        let members: Vec<_> = list
-            .members
+    /// The tag of a list as it is now, told or not.
+    fn list_tag(&mut self, id: SubscriptionSlot) -> Option<EntityTag> {
+        let members = std::mem::take(&mut list_of_mut(&mut self.subscriptions, id)?.members);
+        let digests: Vec<u64> = members
             .iter()
-            .map(|member| {
-                hasher.write(member.uri.as_bytes());
-                hasher.write(member.name.as_deref().unwrap_or_default().as_bytes());
-                (member.slot, member.standing, member.is_ours)
+            .enumerate()
+            .map(|(index, member)| {
+                let document = match (member.slot, shown_view(member.standing)) {
+                    (Some(slot), Some(view)) => self.shown(slot, view),
+                    _ => None,
+                };
+                digest(index, member, document.as_deref())
             })
             .collect();
-        for (slot, standing, is_ours) in members {
-            match (slot, standing) {
-                (Some(slot), Standing::Active(view)) => {
-                    if let Some(document) = self.shown(slot, view) {
-                        hasher.write(&document);
-                    }
-                }
-                (Some(_), Standing::Pending) => hasher.write_u8(1),
-                (Some(_), Standing::Rejected) => hasher.write_u8(2),
-                (None, _) => hasher.write_u8(if is_ours { 3 } else { 4 }),
-            }
-        }
-        Some(EntityTag::from_hash(hasher.finish()))
+        list_of_mut(&mut self.subscriptions, id)?.members = members;
+        Some(tag_of(digests.into_iter()))
     }
+}
+
+/// A digest of what is told of one member of a list.
+pub(crate) fn digest(index: usize, member: &Member, document: Option<&[u8]>) -> u64 {
+    let mut hasher = FixedState::with_seed(SEED).build_hasher();
+    hasher.write_usize(index);
+    hasher.write(member.uri.as_bytes());
+    hasher.write(member.name.as_deref().unwrap_or_default().as_bytes());
+    match (member.slot, member.standing) {
+        (Some(_), Standing::Active(_)) => hasher.write(document.unwrap_or_default()),
+        (Some(_), Standing::Pending) => hasher.write_u8(1),
+        (Some(_), Standing::Rejected) => hasher.write_u8(2),
+        (None, _) => hasher.write_u8(if member.is_ours { 3 } else { 4 }),
+    }
+    hasher.finish()
+}
+
+/// The tag of a list of members with these digests.
+pub(crate) fn tag_of(digests: impl Iterator<Item = u64>) -> EntityTag {
+    EntityTag::from_hash(digests.fold(SEED, |all, digest| all.rotate_left(1) ^ digest))
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ pub(crate) enum Source {
     Service(Aor),
     /// A group of a directory, by its URI.
     Group(Aor),
-    /// What the SUBSCRIBE brought (RFC 5367): URIs and names.
-    Request(Listed),
+    /// What the SUBSCRIBE brought (RFC 5367): the members are all there is of it.
+    Request,
 }
 
 /// What a list subscription has besides its dialog.
@@ -55,6 +55,18 @@ pub(crate) struct ListState {
     pub(crate) takes_deflate: bool,
 }
 
+impl ListState {
+    /// The members that the watcher brought; nothing where they come from elsewhere.
+    pub(crate) fn listed(&self) -> Listed {
+        if self.source != Source::Request {
+            return Vec::new();
+        }
+        let named =
+            |member: &Member| (member.uri.to_string(), member.name.as_deref().map(str::to_owned));
+        self.members.iter().map(named).collect()
+    }
+}
+
 /// Somebody on a list.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -68,16 +80,37 @@ pub(crate) struct Member {
     pub(crate) standing: Standing,
     /// Has changed since it was told.
     pub(crate) is_due: bool,
+    /// A digest of what was told last; zero before.
+    pub(crate) told: u64,
     /// Counts the subscriptions behind this member: a new one has another id.
     pub(crate) instance: u16,
 }
 
+impl Member {
+    /// Members of whom no more is known than what a list says.
+    pub(crate) fn unknown(listed: Listed) -> Vec<Self> {
+        let member = |(uri, name): (String, Option<String>)| Self {
+            uri: uri.into(),
+            name: name.map(Into::into),
+            slot: None,
+            is_ours: false,
+            standing: Standing::Rejected,
+            is_due: true,
+            told: 0,
+            instance: 0,
+        };
+        listed.into_iter().map(member).collect()
+    }
+}
+
 impl Server {
-    /// The members of a list as its source has them now; none where the source is gone.
+    /// The members of a list as its source has them now; none where the source is gone. `brought` is
+    /// what the watcher brought, where it did.
     pub(crate) fn members_of(
         &mut self,
         now: Now,
         source: &Source,
+        brought: Listed,
         watcher: Option<&Aor>,
     ) -> Option<(Option<String>, Vec<Member>)> {
         let (name, listed) = match source {
@@ -90,7 +123,7 @@ impl Server {
                 let uri = |id: &String| (format!("sip:{id}@{}", self.users.domain()), None);
                 (Some(group.name.clone()), group.members.iter().map(uri).collect())
             }
-            Source::Request(listed) => (None, listed.clone()),
+            Source::Request => (None, brought),
         };
         if listed.len() > MEMBERS {
             self.counters.list_members_left_out += (listed.len() - MEMBERS) as u64;
@@ -113,6 +146,7 @@ impl Server {
                 is_ours,
                 standing,
                 is_due: true,
+                told: 0,
                 instance: 0,
             });
         }
@@ -158,11 +192,17 @@ impl Server {
 
     /// Reads a list anew, with everybody due; a list that is no more ends its subscription.
     pub(crate) fn reload_list(&mut self, now: Now, id: SubscriptionSlot) {
+        let brought = list_of(&self.subscriptions, id).map(ListState::listed);
+        self.reload_with(now, id, brought.unwrap_or_default());
+    }
+
+    /// The same with other members that the watcher brought.
+    pub(crate) fn reload_with(&mut self, now: Now, id: SubscriptionSlot, brought: Listed) {
         let Some(subscription) = self.subscriptions.get(id.0 as usize) else { return };
         let watcher = aor_of(Some(subscription.dialog.remote())).map(|named| named.aor());
         let Kind::List(list) = &subscription.kind else { return };
         let source = list.source.clone();
-        let Some((name, members)) = self.members_of(now, &source, watcher.as_ref()) else {
+        let Some((name, members)) = self.members_of(now, &source, brought, watcher.as_ref()) else {
             self.end(now, id, crate::subscription::Reason::NoResource);
             return;
         };

@@ -15,7 +15,7 @@ use crate::record::{
     SubscriptionRecord, Table, UserRecord, decode,
 };
 use crate::registration::Binding;
-use crate::resource_list::{ListState, Source};
+use crate::resource_list::{ListState, Member, Source};
 use crate::server::{Due, Server};
 use crate::stored_message::StoredMessage;
 use crate::subscription::{Kind, Subscription, SubscriptionSlot};
@@ -242,17 +242,22 @@ impl Server {
             return Outcome::Expired;
         }
         let index = key.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let mut brought = Vec::new();
         let source = match record.source {
             ListSourceRecord::Service(uri) => uri.parse().ok().map(Source::Service),
             ListSourceRecord::Group(uri) => uri.parse().ok().map(Source::Group),
-            ListSourceRecord::Request(listed) => Some(Source::Request(listed)),
+            ListSourceRecord::Request(listed) => {
+                brought = listed;
+                Some(Source::Request)
+            }
         };
         let Some(source) = source else { return Outcome::Unreadable };
         let list = ListState {
             source,
             uri: record.uri.into_owned(),
             name: None,
-            members: Vec::new(),
+            // Found out in full once all users are there.
+            members: Member::unknown(brought),
             is_full_due: true,
             is_rest_due: false,
             quiet_until: now.monotonic,

@@ -351,7 +351,7 @@ impl Server {
                 source: match &list.source {
                     Source::Service(aor) => ListSourceRecord::Service(aor.as_str().to_owned()),
                     Source::Group(aor) => ListSourceRecord::Group(aor.as_str().to_owned()),
-                    Source::Request(listed) => ListSourceRecord::Request(listed.clone()),
+                    Source::Request => ListSourceRecord::Request(list.listed()),
                 },
                 takes_deflate: list.takes_deflate,
             }),

@@ -6,6 +6,7 @@ use sip::clock::Now;
 
 use super::{Member, list_of_mut, shown_view};
 use crate::authorization::Standing;
+use crate::conditional::{digest, tag_of};
 use crate::document::fragment::{push_attribute, push_text};
 use crate::rejection::PIDF;
 use crate::server::Server;
@@ -36,7 +37,8 @@ impl Server {
         list.is_armed = false;
         list.quiet_until = now.monotonic + interval;
         let mut members = std::mem::take(&mut list.members);
-        let mut rlmi = String::with_capacity(256 + members.len() * 160);
+        let named = if is_full { members.len() } else { 2 };
+        let mut rlmi = String::with_capacity(256 + named * 160);
         rlmi.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list xmlns=\"urn:ietf:params:xml:ns:rlmi\"");
         push_attribute(&mut rlmi, "uri", &list.uri);
         push_attribute(&mut rlmi, "version", &version.to_string());
@@ -69,11 +71,13 @@ impl Server {
             }
             octets += needed;
             member.is_due = false;
+            member.told = digest(index, member, document.as_deref());
             let cid = document.is_some().then(|| content_id(index, nonce, version, &domain));
             push_resource(&mut rlmi, member, Some(cid));
             parts.extend(document.map(|document| (index, document)));
         }
         rlmi.push_str("</list>");
+        let etag = tag_of(members.iter().map(|member| member.told));
         let list = list_of_mut(&mut self.subscriptions, id)?;
         list.members = members;
         list.is_rest_due = is_rest_due;
@@ -98,7 +102,7 @@ impl Server {
         }
         let encoding = if is_deflated { "\r\nContent-Encoding: deflate" } else { "" };
         Some(Body {
-            etag: self.list_tag(id),
+            etag: Some(etag),
             octets: body.into(),
             head: format!(
                 "multipart/related;type=\"application/rlmi+xml\";start=\"<{start}>\";\

@@ -38,7 +38,7 @@ impl Server {
             return self.refresh(now, incoming, &tag, identity);
         }
         let watcher = self.watcher(request, identity)?;
-        let source = self.list_source(request, watcher, identity)?;
+        let (source, brought) = self.list_source(request, watcher, identity)?;
         let event = check_event(request)?;
         if let Source::Service(aor) = &source
             && let Some((_, _, packages)) = self.service(aor)
@@ -54,7 +54,7 @@ impl Server {
         }
         let from = aor_of(request.headers.value("From")).map(|named| named.aor());
         let (name, members) =
-            self.members_of(now, &source, from.as_ref()).ok_or(Rejection::NotFound)?;
+            self.members_of(now, &source, brought, from.as_ref()).ok_or(Rejection::NotFound)?;
         let list = ListState {
             source,
             uri: sip::uri::to_string(&request.uri),
@@ -81,9 +81,9 @@ impl Server {
         request: &Request,
         watcher: Option<UserSlot>,
         identity: Identity,
-    ) -> Result<Source, Rejection> {
+    ) -> Result<(Source, Listed), Rejection> {
         if let Some(listed) = self.list_in(request)? {
-            return Ok(Source::Request(listed));
+            return Ok((Source::Request, listed));
         }
         let aor = Aor::from_uri(&request.uri).map_err(|_| Rejection::NotFound)?;
         if let Some((owner, _)) = self.services.get(&aor) {
@@ -95,11 +95,11 @@ impl Server {
                 Identity::Trusted if watcher.is_some_and(|watcher| watcher != *owner) => {
                     Err(Rejection::Forbidden("Not Your List"))
                 }
-                _ => Ok(Source::Service(aor)),
+                _ => Ok((Source::Service(aor), Vec::new())),
             };
         }
         if self.groups.contains_key(&aor) && watcher.is_some() {
-            return Ok(Source::Group(aor));
+            return Ok((Source::Group(aor), Vec::new()));
         }
         Err(Rejection::NotFound)
     }
@@ -150,10 +150,10 @@ impl Server {
         let brought = self.list_in(request).ok().flatten();
         let Some(list) = list_of_mut(&mut self.subscriptions, id) else { return false };
         list.takes_deflate = takes_deflate(request);
-        if let (Source::Request(listed), Some(brought)) = (&mut list.source, brought) {
-            *listed = brought;
+        match brought.filter(|_| list.source == Source::Request) {
+            Some(brought) => self.reload_with(now, id, brought),
+            None => self.reload_list(now, id),
         }
-        self.reload_list(now, id);
         self.store_subscription(now, id);
         true
     }
